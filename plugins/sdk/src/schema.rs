@@ -1,0 +1,106 @@
+//! JSON Schemas (2020-12) from types, cut to what an agent and the host's checker need.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+/// The schema of `T` as JSON text.
+///
+/// Every object is closed (`additionalProperties: false`), so that a misspelt argument is an error and
+/// not silently nothing. Subschemas stand in line, as some clients do not follow `$ref`. Formats that
+/// only name a Rust type (`uint32`) and the type's name as title are left out: they cost an agent tokens.
+pub(crate) fn of<T: JsonSchema>() -> String {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    Tighten.transform(&mut schema);
+    if let Some(object) = schema.as_object_mut() {
+        object.entry("type").or_insert_with(|| "object".into());
+    }
+    schema.to_value().to_string()
+}
+
+struct Tighten;
+
+impl Transform for Tighten {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(object) = schema.as_object_mut() {
+            object.remove("title");
+            let of_rust = object.get("format").and_then(Value::as_str).is_some_and(|format| {
+                matches!(format, "float" | "double")
+                    || format.trim_start_matches('u').starts_with("int")
+            });
+            if of_rust {
+                object.remove("format");
+            }
+            let is_plain_object = object.get("type").and_then(Value::as_str) == Some("object")
+                && !["allOf", "anyOf", "oneOf", "$ref", "unevaluatedProperties"]
+                    .iter()
+                    .any(|key| object.contains_key(*key));
+            if is_plain_object {
+                object.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, dead_code, reason = "a test; the type's shape is all that counts")]
+
+    use schemars::JsonSchema;
+    use serde_json::json;
+
+    #[derive(JsonSchema)]
+    struct Input {
+        /// How many.
+        #[schemars(range(min = 1, max = 5))]
+        rows: u32,
+        /// Where.
+        place: Option<Place>,
+        #[serde(default)]
+        shares: std::collections::BTreeMap<String, f64>,
+    }
+
+    #[derive(JsonSchema)]
+    struct Place {
+        name: String,
+    }
+
+    #[test]
+    fn schemas_are_closed_plain_and_in_line() {
+        let schema: serde_json::Value = serde_json::from_str(&super::of::<Input>()).unwrap();
+        assert_eq!(
+            schema,
+            json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["rows"],
+                "properties": {
+                    "rows": {"type": "integer", "minimum": 1, "maximum": 5, "description": "How many."},
+                    "place": {
+                        "description": "Where.",
+                        "anyOf": [
+                            {
+                                "type": "object",
+                                "additionalProperties": false,
+                                "required": ["name"],
+                                "properties": {"name": {"type": "string"}}
+                            },
+                            {"type": "null"}
+                        ]
+                    },
+                    "shares": {
+                        "type": "object",
+                        "additionalProperties": {"type": "number"},
+                        "default": {}
+                    }
+                }
+            })
+        );
+    }
+}
