@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Stockade's PostgreSQL side: everything that may touch the database, and nothing else may.
+//!
+//! A [`Session`] belongs to one tool call. It runs queries that a plugin wrote, as the caller, and
+//! gives columns back; no pool, connection or SQL string leaves this crate. `README.md` beside the
+//! manifest says how a query runs, and which walls stand around it.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test says what went wrong by panicking"
+    )
+)]
+
+mod config;
+mod context;
+mod cursor;
+mod database;
+pub mod embedded;
+mod embedder;
+mod error;
+mod identity;
+mod secret;
+mod session;
+pub mod setup;
+mod value;
+
+pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig};
+pub use context::ContextKey;
+pub use cursor::Cursor;
+pub use database::Database;
+pub use embedder::Embedder;
+pub use error::{DbError, Inner};
+pub use identity::{Identity, PrincipalId, ReaderRole, TenantId};
+pub use secret::Secret;
+pub use session::{Session, SessionLimits, Usage};
+pub use value::{Column, ColumnValues, FixedPoint, Packed, ResultSet, Statement, Value, VectorArray};

@@ -1,0 +1,142 @@
+//! The `[database]`, `[embedders]` and `[collections]` tables of the host's configuration.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::embedded::EmbeddedConfig;
+use crate::identity::ReaderRole;
+use crate::secret::Secret;
+
+/// `[database]`: where the data is, and the limits under which it is read.
+///
+/// Exactly one of `url` and `embedded` is set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `postgres://login:password@host/database`. The login owns nothing and is no superuser.
+    pub url: Option<Secret>,
+    /// A private cluster that the host starts and stops.
+    pub embedded: Option<EmbeddedConfig>,
+    /// The database within the embedded cluster.
+    #[serde(default = "default_database")]
+    pub database: String,
+    /// The login within the embedded cluster.
+    #[serde(default = "default_login_role")]
+    pub login_role: String,
+    /// The roles that callers' queries may run under.
+    pub reader_roles: Vec<ReaderRole>,
+    /// Where unqualified names are looked up, in this order.
+    pub search_path: Vec<String>,
+    /// The file with the key that signs callers' claims, as `ContextKey::write_file` writes it.
+    pub context_key_file: PathBuf,
+    /// Connections at most.
+    #[serde(default = "default_connections_max")]
+    pub connections_max: u32,
+    /// Connections kept open when idle.
+    #[serde(default = "default_connections_min")]
+    pub connections_min: u32,
+    /// An idle connection beyond the minimum is closed after this many seconds.
+    #[serde(default = "default_idle_timeout_s")]
+    pub idle_timeout_s: u64,
+    /// A query waits this many milliseconds for a connection.
+    #[serde(default = "default_acquire_timeout_ms")]
+    pub acquire_timeout_ms: u64,
+    /// A statement runs this many milliseconds at most, and never past the call's deadline.
+    #[serde(default = "default_statement_timeout_ms")]
+    pub statement_timeout_ms: u64,
+    /// A statement waits this many milliseconds for a lock.
+    #[serde(default = "default_lock_timeout_ms")]
+    pub lock_timeout_ms: u64,
+    /// A cursor's transaction may sit idle this many milliseconds between two fetches.
+    #[serde(default = "default_idle_in_transaction_timeout_ms")]
+    pub idle_in_transaction_timeout_ms: u64,
+    /// Prepared statements kept a connection; 0 for PgBouncer in transaction mode.
+    #[serde(default = "default_statement_cache_capacity")]
+    pub statement_cache_capacity: usize,
+    /// `[embedders.<name>]`. Not part of `[database]`: whoever reads the file puts them here.
+    #[serde(skip)]
+    pub embedders: BTreeMap<String, EmbedderConfig>,
+    /// `[collections.<name>]`. Not part of `[database]`: whoever reads the file puts them here.
+    #[serde(skip)]
+    pub collections: BTreeMap<String, CollectionConfig>,
+}
+
+fn default_database() -> String {
+    "stockade".to_owned()
+}
+fn default_login_role() -> String {
+    "stockade_login".to_owned()
+}
+fn default_connections_max() -> u32 {
+    10
+}
+fn default_connections_min() -> u32 {
+    2
+}
+fn default_idle_timeout_s() -> u64 {
+    300
+}
+fn default_acquire_timeout_ms() -> u64 {
+    5_000
+}
+fn default_statement_timeout_ms() -> u64 {
+    30_000
+}
+fn default_lock_timeout_ms() -> u64 {
+    1_000
+}
+fn default_idle_in_transaction_timeout_ms() -> u64 {
+    10_000
+}
+fn default_statement_cache_capacity() -> usize {
+    100
+}
+
+/// `[embedders.<name>]`: a model that turns texts into vectors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum EmbedderConfig {
+    /// A BERT model that runs in this process, on the CPU.
+    Candle {
+        /// Holds `config.json`, `tokenizer.json` and `model.safetensors`.
+        directory: PathBuf,
+        /// Batches that run at the same time; each keeps a processor busy.
+        #[serde(default = "default_embed_concurrency_max")]
+        concurrency_max: usize,
+    },
+    /// An endpoint that speaks OpenAI's `/embeddings`.
+    OpenAi {
+        /// The whole address, e.g. `https://host/v1/embeddings`.
+        url: String,
+        /// The model's name.
+        model: String,
+        /// The file with the bearer token; without it none is sent.
+        api_key_file: Option<PathBuf>,
+        /// Elements of each vector.
+        dimension: u32,
+        /// The endpoint has this many milliseconds to answer.
+        #[serde(default = "default_embed_timeout_ms")]
+        timeout_ms: u64,
+    },
+}
+
+fn default_embed_concurrency_max() -> usize {
+    2
+}
+fn default_embed_timeout_ms() -> u64 {
+    10_000
+}
+
+/// `[collections.<name>]`: rows with embeddings, and the one model that made them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionConfig {
+    /// `schema.function`, which takes `(query_embedding vector, similarity_threshold float8,
+    /// max_results int)` and returns a table with a column `similarity float8`.
+    pub function: String,
+    /// The name of the embedder.
+    pub embedder: String,
+    /// Elements of each vector.
+    pub dimension: u32,
+}

@@ -1,0 +1,132 @@
+//! Why something failed: what the caller may read, and what only the log may.
+use std::fmt;
+
+/// What this crate's functions fail with.
+///
+/// `Display` never shows more than the plugin or its caller may read. What belongs into the
+/// operator's log is reached through [`DbError::for_log`] alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DbError {
+    /// The guard refused the statement, or an argument is out of its bounds. The text is safe to show.
+    #[error("{code}: {message}")]
+    Rejected {
+        /// A stable upper-case word, e.g. `SQL_NOT_A_QUERY`.
+        code: &'static str,
+        /// What was found, what was expected.
+        message: String,
+    },
+    /// A schema, table, function or collection that was not granted, or SQLSTATE 42501.
+    #[error("{code}")]
+    Forbidden {
+        /// A stable upper-case word, e.g. `SCHEMA_NOT_GRANTED`.
+        code: &'static str,
+        /// For the operator's log only: the caller learns no detail.
+        message: String,
+    },
+    /// PostgreSQL refused or failed the statement.
+    #[error("{sqlstate}: {message}")]
+    Statement {
+        /// Five characters (PostgreSQL, appendix A).
+        sqlstate: String,
+        /// The primary message, without detail, hint, context or the statement.
+        message: String,
+    },
+    /// The statement's or the call's time ran out, or none of the pool's connections came free.
+    #[error("{code}")]
+    Timeout {
+        /// `STATEMENT_TIMEOUT`, `LOCK_TIMEOUT`, `CALL_DEADLINE` or `POOL_TIMEOUT`.
+        code: &'static str,
+    },
+    /// The database or a model endpoint cannot be reached, or is not fit to serve from.
+    #[error("the database is unavailable")]
+    Unavailable(Inner),
+    /// A bug, or an answer from the database that this crate cannot read.
+    #[error("internal error")]
+    Internal(Inner),
+}
+
+impl DbError {
+    pub(crate) fn rejected(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Rejected { code, message: message.into() }
+    }
+
+    pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Forbidden { code, message: message.into() }
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable(Inner(message.into()))
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::Internal(Inner(message.into()))
+    }
+
+    /// Everything that is known, for the operator's log. Never send this to a caller.
+    pub fn for_log(&self) -> String {
+        match self {
+            Self::Rejected { .. } | Self::Statement { .. } | Self::Timeout { .. } => self.to_string(),
+            Self::Forbidden { code, message } => format!("{code}: {message}"),
+            Self::Unavailable(inner) => format!("unavailable: {}", inner.for_log()),
+            Self::Internal(inner) => format!("internal: {}", inner.for_log()),
+        }
+    }
+}
+
+/// A text for the log. `Debug` does not show it, and `Display` does not exist.
+pub struct Inner(String);
+
+impl Inner {
+    /// The text, for the operator's log.
+    pub fn for_log(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inner(…)")
+    }
+}
+
+/// The SQLSTATE classes and codes that mean something of their own here (PostgreSQL, appendix A).
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(database) => {
+                let sqlstate = database.code().map(|code| code.into_owned()).unwrap_or_default();
+                from_sqlstate(sqlstate, database.message())
+            }
+            sqlx::Error::PoolTimedOut => Self::Timeout { code: "POOL_TIMEOUT" },
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::unavailable(error.to_string())
+            }
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+fn from_sqlstate(sqlstate: String, message: &str) -> DbError {
+    match sqlstate.as_str() {
+        "42501" => DbError::forbidden("PERMISSION_DENIED", message),
+        "57014" => DbError::Timeout { code: "STATEMENT_TIMEOUT" },
+        "55P03" => DbError::Timeout { code: "LOCK_TIMEOUT" },
+        "25P03" | "25P04" => DbError::Timeout { code: "CALL_DEADLINE" },
+        // The server is going away, or refuses connections; class 28 is a wrong login.
+        "57P01" | "57P02" | "57P03" | "57P05" => DbError::unavailable(format!("{sqlstate}: {message}")),
+        state if state.starts_with("08") || state.starts_with("53") || state.starts_with("28") => {
+            DbError::unavailable(format!("{sqlstate}: {message}"))
+        }
+        state if state.starts_with("XX") => DbError::internal(format!("{sqlstate}: {message}")),
+        _ => DbError::Statement { sqlstate, message: scrub(message) },
+    }
+}
+
+/// The longest message that a caller is shown, in characters.
+const MESSAGE_CHARS_MAX: usize = 500;
+
+/// One line without control characters, of bounded length.
+fn scrub(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS_MAX).collect()
+}
