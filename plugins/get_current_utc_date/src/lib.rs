@@ -26,8 +26,12 @@ impl Tool for GetCurrentUtcDate {
     type Output = Output;
 
     fn call(_input: Input) -> Result<Output, Error> {
-        let now = caller::now();
-        Ok(Output { date: now.strftime("%F").to_string(), datetime: now.strftime("%FT%TZ").to_string() })
+        let now = format!("{:.0}", caller::now());
+        let (date, _) = now.split_once('T').unwrap_or((&now, ""));
+        Ok(Output {
+            date: date.to_owned(),
+            datetime: now,
+        })
     }
 
     fn text(output: &Output) -> Option<String> {

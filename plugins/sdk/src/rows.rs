@@ -26,7 +26,9 @@ use error::ReadError;
 impl ResultSet {
     /// Every row as a `T`, whether or not there were more.
     pub fn rows<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, Error> {
-        (0..self.row_count as usize).map(|row| self.row(row)).collect()
+        (0..self.row_count as usize)
+            .map(|row| self.row(row))
+            .collect()
     }
 
     /// Every row as a `T`; an error (`RESULT_TRUNCATED`) if a limit kept rows back. For results that
@@ -54,7 +56,11 @@ impl ResultSet {
 
     /// The first row, if there is one.
     pub fn first<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, Error> {
-        if self.row_count == 0 { Ok(None) } else { self.row(0).map(Some) }
+        if self.row_count == 0 {
+            Ok(None)
+        } else {
+            self.row(0).map(Some)
+        }
     }
 
     /// Row `row`, from 0.
@@ -71,15 +77,25 @@ impl ResultSet {
 
     /// The first column of that name.
     pub fn column(&self, name: &str) -> Result<&Column, Error> {
-        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
-            ReadError::new(format!("no column `{name}`; there are {}", self.column_names())).into()
-        })
+        self.columns
+            .iter()
+            .find(|column| column.name == name)
+            .ok_or_else(|| {
+                ReadError::new(format!(
+                    "no column `{name}`; there are {}",
+                    self.column_names()
+                ))
+                .into()
+            })
     }
 
     /// The columns' names, for messages.
     fn column_names(&self) -> String {
-        let names: Vec<_> =
-            self.columns.iter().map(|column| format!("`{}`", column.name)).collect();
+        let names: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| format!("`{}`", column.name))
+            .collect();
         names.join(", ")
     }
 }

@@ -29,19 +29,29 @@ impl Transform for Tighten {
     fn transform(&mut self, schema: &mut Schema) {
         if let Some(object) = schema.as_object_mut() {
             object.remove("title");
-            let of_rust = object.get("format").and_then(Value::as_str).is_some_and(|format| {
-                matches!(format, "float" | "double")
-                    || format.trim_start_matches('u').starts_with("int")
-            });
+            let of_rust = object
+                .get("format")
+                .and_then(Value::as_str)
+                .is_some_and(|format| {
+                    matches!(format, "float" | "double")
+                        || format.trim_start_matches('u').starts_with("int")
+                });
             if of_rust {
                 object.remove("format");
             }
-            let is_plain_object = object.get("type").and_then(Value::as_str) == Some("object")
-                && !["allOf", "anyOf", "oneOf", "$ref", "unevaluatedProperties"]
-                    .iter()
-                    .any(|key| object.contains_key(*key));
-            if is_plain_object {
-                object.entry("additionalProperties").or_insert(Value::Bool(false));
+            let may_be_object = match object.get("type") {
+                Some(Value::String(name)) => name == "object",
+                Some(Value::Array(names)) => names.iter().any(|name| name == "object"),
+                _ => false,
+            };
+            // Where parts are put together, each part would refuse the others' properties.
+            let is_plain = !["allOf", "anyOf", "oneOf", "$ref", "unevaluatedProperties"]
+                .iter()
+                .any(|key| object.contains_key(*key));
+            if may_be_object && is_plain {
+                object
+                    .entry("additionalProperties")
+                    .or_insert(Value::Bool(false));
             }
         }
         transform_subschemas(self, schema);
@@ -50,7 +60,11 @@ impl Transform for Tighten {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, dead_code, reason = "a test; the type's shape is all that counts")]
+    #![allow(
+        clippy::unwrap_used,
+        dead_code,
+        reason = "a test; the type's shape is all that counts"
+    )]
 
     use schemars::JsonSchema;
     use serde_json::json;
@@ -84,15 +98,10 @@ mod tests {
                     "rows": {"type": "integer", "minimum": 1, "maximum": 5, "description": "How many."},
                     "place": {
                         "description": "Where.",
-                        "anyOf": [
-                            {
-                                "type": "object",
-                                "additionalProperties": false,
-                                "required": ["name"],
-                                "properties": {"name": {"type": "string"}}
-                            },
-                            {"type": "null"}
-                        ]
+                        "type": ["object", "null"],
+                        "additionalProperties": false,
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string"}}
                     },
                     "shares": {
                         "type": "object",

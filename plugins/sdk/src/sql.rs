@@ -26,7 +26,10 @@ pub const ROWS_MAX: u32 = u32::MAX;
 
 /// A statement and its parameters, `$1` first.
 pub fn statement(text: impl Into<String>, parameters: impl IntoParameters) -> Statement {
-    Statement { text: text.into(), parameters: parameters.into_parameters() }
+    Statement {
+        text: text.into(),
+        parameters: parameters.into_parameters(),
+    }
 }
 
 /// Run one query: as many rows as the plugin's limits allow, `truncated` where there were more.
@@ -158,7 +161,9 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 
 fn days_since_1970(date: Date) -> i32 {
     // jiff's years are -9999 to 9999: the difference is a few million days.
-    date.duration_since(jiff::civil::date(1970, 1, 1)).as_hours() as i32 / 24
+    date.duration_since(jiff::civil::date(1970, 1, 1))
+        .as_hours() as i32
+        / 24
 }
 
 #[cfg(test)]

@@ -57,10 +57,16 @@ impl Host {
         Self {
             now: Timestamp::constant(1_795_435_200, 0),
             query: Box::new(|statement, _| {
-                Err(Error::unexpected("NO_ANSWER", format!("no answer for {}", statement.text)))
+                Err(Error::unexpected(
+                    "NO_ANSWER",
+                    format!("no answer for {}", statement.text),
+                ))
             }),
-            search: Box::new(|collection, ..| {
-                Err(Error::unexpected("NO_ANSWER", format!("no answer for {collection}")))
+            search: Box::new(|collection, _, _, _| {
+                Err(Error::unexpected(
+                    "NO_ANSWER",
+                    format!("no answer for {collection}"),
+                ))
             }),
             cache: std::collections::HashMap::new(),
             log: Vec::new(),
@@ -80,7 +86,10 @@ impl Host {
         self,
         query: impl FnMut(&Statement, u32) -> Result<ResultSet, Error> + 'static,
     ) -> Self {
-        Self { query: Box::new(query), ..self }
+        Self {
+            query: Box::new(query),
+            ..self
+        }
     }
 
     /// Answer searches: collection, what for, rows at most, similarity at least.
@@ -89,7 +98,10 @@ impl Host {
         self,
         search: impl FnMut(&str, &SearchFor, u32, f64) -> Result<ResultSet, Error> + 'static,
     ) -> Self {
-        Self { search: Box::new(search), ..self }
+        Self {
+            search: Box::new(search),
+            ..self
+        }
     }
 
     /// Run `body` with this host.
@@ -106,10 +118,7 @@ impl Host {
     }
 
     /// Call a tool as the host does, with JSON in and out.
-    pub fn call<T: Tool>(
-        self,
-        arguments: serde_json::Value,
-    ) -> Result<serde_json::Value, Error> {
+    pub fn call<T: Tool>(self, arguments: serde_json::Value) -> Result<serde_json::Value, Error> {
         let output = self.run(|| crate::tool::run::<T>(&arguments.to_string()))?;
         serde_json::from_str(&output.structured)
             .map_err(|error| Error::unexpected("OUTPUT_NOT_JSON", error.to_string()))

@@ -28,5 +28,10 @@ pub fn search_embedding(
     rows_max: u32,
     similarity_min: f64,
 ) -> Result<ResultSet, Error> {
-    vector::search(collection, &SearchFor::Embedding(embedding), rows_max, similarity_min)
+    vector::search(
+        collection,
+        &SearchFor::Embedding(embedding),
+        rows_max,
+        similarity_min,
+    )
 }

@@ -1,7 +1,7 @@
 //! One value, as serde sees it.
 
 use jiff::civil::{Date, Time};
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 use serde::de::value::SeqDeserializer;
 use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
@@ -53,9 +53,9 @@ impl<'a> Cell<'a> {
             ColumnValues::Booleans(values) => values.get(row).copied().map(Held::Boolean),
             ColumnValues::Integers(values) => values.get(row).copied().map(Held::Integer),
             ColumnValues::Floats(values) => values.get(row).copied().map(Held::Float),
-            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => {
-                unscaled.get(row).map(|&unscaled| Held::Decimal(unscaled, *scale))
-            }
+            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => unscaled
+                .get(row)
+                .map(|&unscaled| Held::Decimal(unscaled, *scale)),
             ColumnValues::Texts(packed) => {
                 let text = bytes(packed, row).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 text.map(|text| match type_name {
@@ -77,7 +77,10 @@ impl<'a> Cell<'a> {
             ColumnValues::Vectors(vectors) => {
                 let dimension = vectors.dimension as usize;
                 let start = row * dimension;
-                vectors.elements.get(start..start + dimension).map(Held::Vector)
+                vectors
+                    .elements
+                    .get(start..start + dimension)
+                    .map(Held::Vector)
             }
         };
         held.ok_or_else(|| ReadError::new("the column is shorter than the result says"))
@@ -107,8 +110,9 @@ fn bytes(packed: &Packed, row: usize) -> Option<&[u8]> {
 
 /// A date in text, as in ISO 8601; infinities have none.
 pub(super) fn date_text(days: i32) -> Result<String, ReadError> {
-    Date::constant(1970, 1, 1)
-        .checked_add(i64::from(days).days())
+    jiff::Span::new()
+        .try_days(days)
+        .and_then(|days| Date::constant(1970, 1, 1).checked_add(days))
         .map(|date| date.to_string())
         .map_err(|_| ReadError::new("the date is infinite or beyond the year 9999"))
 }
@@ -127,7 +131,7 @@ pub(super) fn timestamp_text(micros: i64, local: bool) -> Result<String, ReadErr
 /// A time of day in text.
 pub(super) fn time_text(micros: i64) -> Result<String, ReadError> {
     Time::midnight()
-        .checked_add(micros.microseconds())
+        .checked_add(SignedDuration::from_micros(micros))
         .map(|time| time.to_string())
         .map_err(|_| ReadError::new("the time is 24:00:00, which is not of this day"))
 }
@@ -150,9 +154,7 @@ fn visit<'de, V: Visitor<'de>>(held: Held<'de>, visitor: V) -> Result<V::Value, 
         Held::Timestamp(micros) => visitor.visit_string(timestamp_text(micros, false)?),
         Held::LocalTimestamp(micros) => visitor.visit_string(timestamp_text(micros, true)?),
         Held::Time(micros) => visitor.visit_string(time_text(micros)?),
-        Held::Vector(elements) => {
-            visitor.visit_seq(SeqDeserializer::new(elements.iter().copied()))
-        }
+        Held::Vector(elements) => visitor.visit_seq(SeqDeserializer::new(elements.iter().copied())),
     }
 }
 

@@ -6,7 +6,9 @@ use crate::{Column, ColumnValues, Error, FixedPoint, Packed};
 impl Column {
     /// Whether row `row` is null.
     pub fn is_null(&self, row: usize) -> bool {
-        self.nulls.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
+        self.nulls
+            .get(row / 8)
+            .is_some_and(|byte| byte >> (row % 8) & 1 == 1)
     }
 
     /// `bool`; a null row holds `false`.
@@ -36,9 +38,10 @@ impl Column {
     /// `numeric`, exact, as far as every value has at most 18 digits; a null row holds 0.
     pub fn decimals(&self) -> Result<Decimals<'_>, Error> {
         match &self.values {
-            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => {
-                Ok(Decimals { scale: *scale, unscaled })
-            }
+            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => Ok(Decimals {
+                scale: *scale,
+                unscaled,
+            }),
             _ => Err(self.mismatch("decimals")),
         }
     }
@@ -84,8 +87,13 @@ impl Column {
             ColumnValues::Texts(_) if self.type_name == "numeric" => {
                 let texts = self.texts()?;
                 let parsed = (0..texts.len()).map(|row| {
-                    let text = if self.is_null(row) { "0" } else { texts.get(row).unwrap_or("") };
-                    text.parse().map_err(|_| ReadError::new("not a number").at(self, row))
+                    let text = if self.is_null(row) {
+                        "0"
+                    } else {
+                        texts.get(row).unwrap_or("")
+                    };
+                    text.parse()
+                        .map_err(|_| ReadError::new("not a number").at(self, row))
                 });
                 Source::Parsed(parsed.collect::<Result<_, _>>()?)
             }
@@ -105,9 +113,14 @@ impl Column {
     }
 
     fn mismatch(&self, wanted: &str) -> Error {
-        let Self { name, type_name, .. } = self;
+        let Self {
+            name, type_name, ..
+        } = self;
         let held = self.values.kind();
-        ReadError::new(format!("column `{name}` ({type_name}) holds {held}, not {wanted}")).into()
+        ReadError::new(format!(
+            "column `{name}` ({type_name}) holds {held}, not {wanted}"
+        ))
+        .into()
     }
 }
 
@@ -141,7 +154,9 @@ pub struct Decimals<'a> {
 impl Decimals<'_> {
     /// The value nearest to row `row`'s.
     pub fn get(&self, row: usize) -> Option<f64> {
-        self.unscaled.get(row).map(|&unscaled| to_f64(unscaled, self.scale))
+        self.unscaled
+            .get(row)
+            .map(|&unscaled| to_f64(unscaled, self.scale))
     }
 }
 
@@ -167,7 +182,10 @@ pub struct Texts<'a> {
 impl<'a> Texts<'a> {
     fn of(packed: &'a Packed) -> Option<Self> {
         let data = std::str::from_utf8(&packed.data).ok()?;
-        Some(Self { offsets: &packed.offsets, data })
+        Some(Self {
+            offsets: &packed.offsets,
+            data,
+        })
     }
 
     /// How many there are.

@@ -54,7 +54,10 @@ fn to_json(cell: Cell<'_>) -> Result<Value, super::error::ReadError> {
         Held::Timestamp(micros) => timestamp_text(micros, false)?.into(),
         Held::LocalTimestamp(micros) => timestamp_text(micros, true)?.into(),
         Held::Time(micros) => time_text(micros)?.into(),
-        Held::Vector(elements) => elements.iter().map(|&element| Value::from(element)).collect(),
+        Held::Vector(elements) => elements
+            .iter()
+            .map(|&element| Value::from(element))
+            .collect(),
     })
 }
 
@@ -99,8 +102,14 @@ mod tests {
         assert_eq!(decimal(1250, 2), json!(12.5));
         assert_eq!(decimal(-7, 0), json!(-7));
         assert_eq!(decimal(999_999_999_999_999, 2), json!(9_999_999_999_999.99));
-        assert_eq!(decimal(1_000_000_000_000_000, 2), json!("10000000000000.00"));
-        assert_eq!(decimal(123_456_789_012_345_678, 18), json!("0.123456789012345678"));
+        assert_eq!(
+            decimal(1_000_000_000_000_000, 2),
+            json!("10000000000000.00")
+        );
+        assert_eq!(
+            decimal(123_456_789_012_345_678, 18),
+            json!("0.123456789012345678")
+        );
     }
 
     #[test]

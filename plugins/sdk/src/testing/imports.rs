@@ -82,20 +82,27 @@ pub(crate) mod sql {
         statements: &[Statement],
         rows_max: u32,
     ) -> Result<Vec<ResultSet>, Error> {
-        statements.iter().map(|statement| query(statement, rows_max)).collect()
+        statements
+            .iter()
+            .map(|statement| query(statement, rows_max))
+            .collect()
     }
 
     #[derive(Debug)]
-    pub(crate) struct Cursor(std::cell::Cell<Option<ResultSet>>);
+    pub(crate) struct Cursor(std::cell::RefCell<Option<ResultSet>>);
 
     impl Cursor {
         pub(crate) fn open(statement: &Statement) -> Result<Self, Error> {
-            query(statement, u32::MAX).map(|rows| Self(std::cell::Cell::new(Some(rows))))
+            query(statement, u32::MAX).map(|rows| Self(std::cell::RefCell::new(Some(rows))))
         }
 
         pub(crate) fn fetch(&self, _rows_max: u32) -> Result<ResultSet, Error> {
             let rows = self.0.take();
-            let empty = ResultSet { columns: Vec::new(), row_count: 0, truncated: false };
+            let empty = ResultSet {
+                columns: Vec::new(),
+                row_count: 0,
+                truncated: false,
+            };
             Ok(rows.unwrap_or(empty))
         }
     }
