@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Serves tools to agents: the Model Context Protocol over HTTP and stdio, with authentication,
+//! limits and health.
+//!
+//! [`serve`] is the whole HTTP stack over any [`Tools`]; [`App`] is that stack over the plugin runtime
+//! and the database, as the configuration file says.
+//!
+//! Where to look: [`config`] is the file, [`auth`] says who calls, `http/` is what happens before a
+//! message is read, `mcp/` what happens then, `errors` what a failed call tells whom.
+
+pub mod auth;
+pub mod config;
+pub mod environment;
+mod errors;
+mod http;
+mod mcp;
+mod server;
+pub mod telemetry;
+mod tools;
+
+pub use http::{AlwaysReady, Ready};
+pub use server::{RunningServer, StartError, serve};
+pub use tools::Tools;

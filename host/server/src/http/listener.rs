@@ -1,0 +1,115 @@
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::slow_client::SlowClient;
+use crate::config::ServerConfig;
+
+/// Bytes of a request's head, and of what is read at once.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Pause after the system refuses to accept: out of file descriptors, it would refuse again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections and serves them. axum's own loop bounds neither their number nor the time that
+/// a client may take for its headers. HTTP/1.1 alone: agents and proxies speak it, and then the number
+/// of connections bounds the number of requests.
+pub(crate) struct Listener {
+    pub(crate) app: Router,
+    pub(crate) connections: TaskTracker,
+    /// Cancelled to accept no more, and to end each connection after the request that it serves.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled to drop the connections that are left.
+    pub(crate) ending: CancellationToken,
+    places: Arc<Semaphore>,
+    header_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl Listener {
+    pub(crate) fn new(app: Router, config: &ServerConfig, stopping: CancellationToken) -> Self {
+        Self {
+            app,
+            connections: TaskTracker::new(),
+            stopping,
+            ending: CancellationToken::new(),
+            places: Arc::new(Semaphore::new(config.connections_max)),
+            header_timeout: Duration::from_secs(config.header_timeout_s),
+            write_timeout: Duration::from_secs(config.write_timeout_s),
+        }
+    }
+
+    /// Until `stopping`.
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
+        while let Some((place, stream)) = self.next(&listener).await {
+            let this = Arc::clone(&self);
+            self.connections.spawn(async move {
+                let _place = place;
+                this.serve(stream).await;
+            });
+        }
+    }
+
+    async fn next(&self, listener: &TcpListener) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
+        let accept = async {
+            let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => return Some((place, stream)),
+                    Err(error) if is_the_clients(&error) => {}
+                    Err(error) => {
+                        tracing::error!(fault = "host", %error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => None,
+            accepted = accept => accepted,
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream) {
+        // Without it, each event of a stream waits some 40 ms for the client's acknowledgement of the
+        // one before. A connection that is gone already cannot be set, and ends below.
+        let _ = stream.set_nodelay(true);
+        let io = TokioIo::new(SlowClient::new(stream, self.write_timeout));
+        let mut connection = std::pin::pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.header_timeout)
+                .max_buf_size(HEAD_BYTES_MAX)
+                .serve_connection(io, TowerToHyperService::new(self.app.clone()))
+        );
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    result = connection => result,
+                    () = self.ending.cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+/// Errors that say that one connection was gone before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,51 @@
+use std::{
+    cell::Cell,
+    future::Future,
+    sync::Arc,
+};
+
+use crate::auth::KnownCaller;
+
+/// What went wrong below the library, which would answer all of it with a 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// No room for a further session.
+    SessionsFull,
+    /// The session ended while the request was on its way to it.
+    SessionGone,
+}
+
+/// One HTTP request and its answer. The library hands neither the caller to the session manager nor
+/// the request to the handler's factory; both run inside the request's own future, so they find the
+/// caller here.
+pub(crate) struct Exchange {
+    caller: Arc<KnownCaller>,
+    trouble: Cell<Option<Trouble>>,
+}
+
+tokio::task_local! {
+    static CURRENT: Exchange;
+}
+
+impl Exchange {
+    /// Runs `work` as `caller`, and says what trouble it noted.
+    pub(crate) async fn scope<T>(caller: Arc<KnownCaller>, work: impl Future<Output = T>) -> (T, Option<Trouble>) {
+        let exchange = Self { caller, trouble: Cell::new(None) };
+        CURRENT
+            .scope(exchange, async {
+                let output = work.await;
+                (output, CURRENT.with(|current| current.trouble.take()))
+            })
+            .await
+    }
+
+    /// The caller of the request that runs here. `None` outside of any request: there is no default.
+    pub(crate) fn caller() -> Option<Arc<KnownCaller>> {
+        CURRENT.try_with(|current| Arc::clone(&current.caller)).ok()
+    }
+
+    pub(crate) fn note(trouble: Trouble) {
+        // Outside of a request nobody waits for an answer.
+        let _ = CURRENT.try_with(|current| current.trouble.set(Some(trouble)));
+    }
+}

@@ -1,0 +1,231 @@
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
+        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerConfig as ServerInfo, SubscriptionFilter, Tool,
+    },
+    service::{NotificationContext, RequestContext, SubscriptionContext},
+};
+use serde_json::Value;
+use stockade_runtime::{Invocation, ToolOutput};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{Shared, notify};
+use crate::{
+    auth::KnownCaller,
+    errors::{self, Failure},
+};
+
+/// Revisions that clients may speak.
+const VERSIONS: &[ProtocolVersion] =
+    &[ProtocolVersion::V_2025_06_18, ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2026_07_28];
+/// Methods that are implemented. A request with one of these names reaches `on_custom_request` only
+/// when its parameters do not have the method's form.
+const METHODS: &[&str] = &["initialize", "ping", "server/discover", "subscriptions/listen", "tools/call", "tools/list"];
+/// Characters of an unknown tool's name that are logged.
+const TOOL_NAME_LOGGED_MAX: usize = 64;
+
+/// Answers one request of the newer revision, or one session of the older ones, or all of stdio:
+/// always as one caller.
+pub(crate) struct McpHandler {
+    shared: Arc<Shared>,
+    known: Arc<KnownCaller>,
+    /// The version of the tool list when this handler was made.
+    seen: u64,
+    /// Ends the task that tells the session of changes, with the handler.
+    session_watch: OnceLock<DropGuard>,
+}
+
+impl McpHandler {
+    pub(crate) fn new(shared: Arc<Shared>, known: Arc<KnownCaller>) -> Self {
+        let seen = shared.version();
+        Self { shared, known, seen, session_watch: OnceLock::new() }
+    }
+
+    /// Runs a call and says what the client gets. Everything in here carries the request id.
+    async fn answer_call(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        request_id: String,
+    ) -> Result<CallToolResult, ErrorData> {
+        let started = Instant::now();
+        let _busy = self.shared.busy.token();
+        // Dropping the work is the cancellation: with it go the store, the transaction and the query.
+        let outcome = tokio::select! {
+            biased;
+            () = context.ct.cancelled() => None,
+            outcome = self.run(request, context, request_id.clone()) => Some(outcome),
+        };
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::Span::current().record("duration_ms", duration_ms);
+        match outcome {
+            Some(Ok(output)) => {
+                tracing::info!("call done");
+                Ok(success(output))
+            }
+            Some(Err(failure)) => errors::answer(failure, &request_id),
+            None => {
+                tracing::info!("call cancelled");
+                // The library sends nothing for a cancelled request; this only ends the handler.
+                Err(ErrorData::internal_error("cancelled", None))
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        request_id: String,
+    ) -> Result<ToolOutput, Failure> {
+        if self.shared.stopping.is_cancelled() {
+            return Err(Failure::Stopping);
+        }
+        let _turn = self.turn().await?;
+        let invocation = Invocation {
+            caller: Arc::clone(&self.known.caller),
+            tool: request.name.into_owned(),
+            arguments: request.arguments.unwrap_or_default(),
+            request_id,
+            progress: None,
+        };
+        match context.meta.get_progress_token() {
+            None => self.shared.tools.call(invocation).await,
+            Some(token) => notify::call_with_progress(&self.shared, invocation, &context.peer, token).await,
+        }
+        .map_err(Failure::Call)
+    }
+
+    /// Waits for a place among the caller's calls, then among all calls.
+    async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Failure> {
+        let deadline = tokio::time::Instant::now() + self.shared.queue_timeout;
+        let own = place(&self.known.calls, deadline, "caller").await?;
+        Ok((own, place(&self.shared.calls, deadline, "server").await?))
+    }
+}
+
+async fn place<'a>(
+    places: &'a Semaphore,
+    deadline: tokio::time::Instant,
+    whose: &'static str,
+) -> Result<SemaphorePermit<'a>, Failure> {
+    // Most of the time there is a place, and no timer is needed.
+    if let Ok(permit) = places.try_acquire() {
+        return Ok(permit);
+    }
+    match tokio::time::timeout_at(deadline, places.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(Failure::Busy { whose }),
+    }
+}
+
+fn success(ToolOutput { structured, text }: ToolOutput) -> CallToolResult {
+    let structured = Value::Object(structured);
+    let text = text.unwrap_or_else(|| structured.to_string());
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+    result.structured_content = Some(structured);
+    result
+}
+
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+fn logged(name: &str) -> &str {
+    name.char_indices().nth(TOOL_NAME_LOGGED_MAX).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
+}
+
+impl ServerHandler for McpHandler {
+    fn get_info(&self) -> ServerInfo {
+        self.shared.info.clone()
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(VERSIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        if request.is_some_and(|params| params.cursor.is_some()) {
+            return Err(ErrorData::invalid_params("Unknown cursor: the list of tools has one page", None));
+        }
+        let tools = self.shared.lists.of(&self.shared, &self.known);
+        let mut result = ListToolsResult::with_all_items(Vec::clone(&tools));
+        if is_modern(&context) {
+            result.meta = Some(self.shared.result_meta.clone());
+        }
+        Ok(result)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        // Ours alone: an id that a client chose could be another call's.
+        let request_id = Uuid::now_v7().to_string();
+        // At the level of errors, so that the id stands in every line of whatever level is logged.
+        let span = tracing::error_span!(
+            "call",
+            request_id,
+            caller = &*self.known.name,
+            tool = ?logged(&request.name),
+            duration_ms = tracing::field::Empty,
+        );
+        let mut result = self.answer_call(request, &context, request_id).instrument(span).await?;
+        if is_modern(&context) {
+            result.meta = Some(self.shared.result_meta.clone());
+        }
+        Ok(result.into())
+    }
+
+    /// Only the schema is looked at: the library checks `Mcp-Param-*` headers against it, at each call.
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        let info = self.shared.tools.tool(&self.known.caller, name)?;
+        Some(Tool::new_with_raw("", None, Arc::clone(&info.input_schema)))
+    }
+
+    fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(SubscriptionFilter::builder().tools_list_changed().build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        notify::tell_subscription(&self.shared, &self.known, self.seen, &context).await;
+        Ok(())
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let ended = CancellationToken::new();
+        // A client that says `initialized` again does not get a second task.
+        if self.session_watch.set(ended.clone().drop_guard()).is_err() {
+            return;
+        }
+        let (shared, known) = (Arc::clone(&self.shared), Arc::clone(&self.known));
+        tokio::spawn(notify::tell_session(shared, known, self.seen, context.peer, ended));
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        if METHODS.contains(&request.method.as_str()) {
+            let message = format!("Invalid params: they do not have the form that `{}` takes", request.method);
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "Method not found", None))
+    }
+}

@@ -1,0 +1,113 @@
+//! Starting and stopping.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    auth::Callers,
+    config::{ConfigError, ServerConfig},
+    http::{self, Endpoint, Health, Listener, Ready},
+    mcp::Shared,
+    tools::Tools,
+};
+
+/// Time that connections get, once no call runs any more, to take their last bytes. What is open
+/// after it are streams, which end only when they are told to.
+const LAST_BYTES: Duration = Duration::from_millis(300);
+/// Time that streams get to end.
+const LAST_STREAMS: Duration = Duration::from_secs(1);
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}; change `listen` in [server], or stop what uses the port")]
+    Listen {
+        /// Address and port.
+        address: SocketAddr,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+}
+
+/// Serves `tools` over HTTP to `callers`, through the whole stack: authentication, limits, MCP.
+///
+/// # Errors
+/// The configuration is wrong, or the address is taken.
+pub async fn serve(
+    config: &ServerConfig,
+    callers: Callers,
+    tools: Arc<dyn Tools>,
+    ready: Arc<dyn Ready>,
+) -> Result<RunningServer, StartError> {
+    config.validate()?;
+    let shared = Arc::new(Shared::new(tools, config));
+    let streams = CancellationToken::new();
+    let endpoint = Endpoint::new(config, callers, Arc::clone(&shared), streams.clone())?;
+    let ready_timeout = Duration::from_millis(config.ready_timeout_ms);
+    let health = Health::new(ready, ready_timeout, shared.stopping.clone());
+    let app = http::router(Arc::new(endpoint), Arc::new(health));
+    let cannot_listen = |reason| StartError::Listen { address: config.listen, reason };
+    let socket = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
+    let local_addr = socket.local_addr().map_err(cannot_listen)?;
+    let listener = Arc::new(Listener::new(app, config, shared.stopping.clone()));
+    let accepting = tokio::spawn(Arc::clone(&listener).run(socket));
+    tracing::info!(%local_addr, "serving MCP over HTTP at /mcp");
+    let guards = [&shared.stopping, &streams, &listener.ending].map(|token| token.clone().drop_guard());
+    Ok(RunningServer {
+        local_addr,
+        grace: Duration::from_secs(config.shutdown_grace_s),
+        shared,
+        streams,
+        listener,
+        accepting,
+        _guards: guards,
+    })
+}
+
+/// A server that listens. Dropping it ends everything at once; [`shutdown`](Self::shutdown) is the
+/// polite way.
+pub struct RunningServer {
+    local_addr: SocketAddr,
+    grace: Duration,
+    shared: Arc<Shared>,
+    streams: CancellationToken,
+    listener: Arc<Listener>,
+    accepting: JoinHandle<()>,
+    _guards: [DropGuard; 3],
+}
+
+impl RunningServer {
+    /// Where it listens; the port is the real one, also where the configuration says 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Stops accepting, lets calls under way finish within `shutdown_grace_s`, then ends the rest.
+    pub async fn shutdown(self) {
+        let deadline = Instant::now() + self.grace;
+        self.shared.stopping.cancel();
+        // Ends by the token; an error would be a panic in it, which the runtime has reported.
+        let _ = self.accepting.await;
+        self.shared.busy.close();
+        if tokio::time::timeout_at(deadline, self.shared.busy.wait()).await.is_err() {
+            tracing::warn!(calls = self.shared.busy.len(), "calls cut off: they did not end within shutdown_grace_s");
+        }
+        let connections = &self.listener.connections;
+        connections.close();
+        if tokio::time::timeout(LAST_BYTES, connections.wait()).await.is_err() {
+            self.streams.cancel();
+            let _ = tokio::time::timeout(LAST_STREAMS, connections.wait()).await;
+        }
+        self.streams.cancel();
+        self.listener.ending.cancel();
+        connections.wait().await;
+        tracing::info!("HTTP stopped");
+    }
+}
