@@ -28,10 +28,7 @@ impl Tool for GetCurrentUtcDate {
     fn call(_input: Input) -> Result<Output, Error> {
         let now = format!("{:.0}", caller::now());
         let (date, _) = now.split_once('T').unwrap_or((&now, ""));
-        Ok(Output {
-            date: date.to_owned(),
-            datetime: now,
-        })
+        Ok(Output { date: date.to_owned(), datetime: now })
     }
 
     fn text(output: &Output) -> Option<String> {
@@ -48,8 +45,7 @@ mod tests {
     #[test]
     fn now_is_the_callers_now() {
         let output = Host::new().call::<super::GetCurrentUtcDate>(serde_json::json!({}));
-        let expected =
-            serde_json::json!({"date": "2026-11-23", "datetime": "2026-11-23T12:00:00Z"});
+        let expected = serde_json::json!({"date": "2026-11-23", "datetime": "2026-11-23T12:00:00Z"});
         assert_eq!(output, Ok(expected));
     }
 }

@@ -13,8 +13,7 @@ struct Noop;
 impl Tool for Noop {
     const NAME: &'static str = "noop";
     const TITLE: &'static str = "Do nothing";
-    const DESCRIPTION: &'static str =
-        "Does nothing and gives an empty object. For measuring what a call costs.";
+    const DESCRIPTION: &'static str = "Does nothing and gives an empty object. For measuring what a call costs.";
     type Input = Nothing;
     type Output = Nothing;
 

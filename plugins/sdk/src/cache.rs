@@ -22,8 +22,8 @@ pub fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
 
 /// Keep `value`, as JSON, under `key` for `ttl_s` seconds, 1 to 86400.
 pub fn set<T: Serialize>(key: &str, value: &T, ttl_s: u32) -> Result<(), Error> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| Error::unexpected("CACHE_VALUE_NOT_JSON", error.to_string()))?;
+    let bytes =
+        serde_json::to_vec(value).map_err(|error| Error::unexpected("CACHE_VALUE_NOT_JSON", error.to_string()))?;
     cache::set(key, &bytes, ttl_s)
 }
 

@@ -44,8 +44,5 @@ impl Error {
 }
 
 fn failure(code: impl Into<String>, message: impl Into<String>) -> Failure {
-    Failure {
-        code: code.into(),
-        message: message.into(),
-    }
+    Failure { code: code.into(), message: message.into() }
 }

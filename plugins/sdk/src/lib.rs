@@ -64,8 +64,7 @@ mod tool;
 pub mod vector;
 
 pub use bindings::stockade::plugin::types::{
-    Column, ColumnValues, DatabaseFailure, Error, Failure, FixedPoint, Packed, ResultSet,
-    VectorArray,
+    Column, ColumnValues, DatabaseFailure, Error, Failure, FixedPoint, Packed, ResultSet, VectorArray,
 };
 pub use rows::{Decimals, Texts};
 pub use tool::Tool;

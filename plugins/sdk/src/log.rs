@@ -5,8 +5,7 @@
 
 pub use crate::bindings::stockade::plugin::log::Level;
 pub use crate::{
-    __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace,
-    __log_warn as warn,
+    __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn,
 };
 
 /// Write one line. The macros of this module are the usual way.

@@ -26,19 +26,15 @@ use error::ReadError;
 impl ResultSet {
     /// Every row as a `T`, whether or not there were more.
     pub fn rows<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, Error> {
-        (0..self.row_count as usize)
-            .map(|row| self.row(row))
-            .collect()
+        (0..self.row_count as usize).map(|row| self.row(row)).collect()
     }
 
     /// Every row as a `T`; an error (`RESULT_TRUNCATED`) if a limit kept rows back. For results that
     /// are wrong when a part is missing, such as sums.
     pub fn all<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, Error> {
         if self.truncated {
-            let message = format!(
-                "the query has more rows than the {} that the plugin's limits let through",
-                self.row_count
-            );
+            let message =
+                format!("the query has more rows than the {} that the plugin's limits let through", self.row_count);
             return Err(Error::unexpected("RESULT_TRUNCATED", message));
         }
         self.rows()
@@ -56,11 +52,7 @@ impl ResultSet {
 
     /// The first row, if there is one.
     pub fn first<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, Error> {
-        if self.row_count == 0 {
-            Ok(None)
-        } else {
-            self.row(0).map(Some)
-        }
+        if self.row_count == 0 { Ok(None) } else { self.row(0).map(Some) }
     }
 
     /// Row `row`, from 0.
@@ -80,22 +72,12 @@ impl ResultSet {
         self.columns
             .iter()
             .find(|column| column.name == name)
-            .ok_or_else(|| {
-                ReadError::new(format!(
-                    "no column `{name}`; there are {}",
-                    self.column_names()
-                ))
-                .into()
-            })
+            .ok_or_else(|| ReadError::new(format!("no column `{name}`; there are {}", self.column_names())).into())
     }
 
     /// The columns' names, for messages.
     fn column_names(&self) -> String {
-        let names: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| format!("`{}`", column.name))
-            .collect();
+        let names: Vec<_> = self.columns.iter().map(|column| format!("`{}`", column.name)).collect();
         names.join(", ")
     }
 }

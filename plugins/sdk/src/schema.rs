@@ -29,13 +29,9 @@ impl Transform for Tighten {
     fn transform(&mut self, schema: &mut Schema) {
         if let Some(object) = schema.as_object_mut() {
             object.remove("title");
-            let of_rust = object
-                .get("format")
-                .and_then(Value::as_str)
-                .is_some_and(|format| {
-                    matches!(format, "float" | "double")
-                        || format.trim_start_matches('u').starts_with("int")
-                });
+            let of_rust = object.get("format").and_then(Value::as_str).is_some_and(|format| {
+                matches!(format, "float" | "double") || format.trim_start_matches('u').starts_with("int")
+            });
             if of_rust {
                 object.remove("format");
             }
@@ -49,9 +45,7 @@ impl Transform for Tighten {
                 .iter()
                 .any(|key| object.contains_key(*key));
             if may_be_object && is_plain {
-                object
-                    .entry("additionalProperties")
-                    .or_insert(Value::Bool(false));
+                object.entry("additionalProperties").or_insert(Value::Bool(false));
             }
         }
         transform_subschemas(self, schema);
@@ -60,11 +54,7 @@ impl Transform for Tighten {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        dead_code,
-        reason = "a test; the type's shape is all that counts"
-    )]
+    #![allow(clippy::unwrap_used, dead_code, reason = "a test; the type's shape is all that counts")]
 
     use schemars::JsonSchema;
     use serde_json::json;

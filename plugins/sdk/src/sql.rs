@@ -26,10 +26,7 @@ pub const ROWS_MAX: u32 = u32::MAX;
 
 /// A statement and its parameters, `$1` first.
 pub fn statement(text: impl Into<String>, parameters: impl IntoParameters) -> Statement {
-    Statement {
-        text: text.into(),
-        parameters: parameters.into_parameters(),
-    }
+    Statement { text: text.into(), parameters: parameters.into_parameters() }
 }
 
 /// Run one query: as many rows as the plugin's limits allow, `truncated` where there were more.
@@ -38,11 +35,7 @@ pub fn query(text: &str, parameters: impl IntoParameters) -> Result<ResultSet, E
 }
 
 /// Run one query for at most `rows_max` rows.
-pub fn query_max(
-    text: &str,
-    parameters: impl IntoParameters,
-    rows_max: u32,
-) -> Result<ResultSet, Error> {
+pub fn query_max(text: &str, parameters: impl IntoParameters, rows_max: u32) -> Result<ResultSet, Error> {
     sql::query(&statement(text, parameters), rows_max)
 }
 
@@ -51,10 +44,7 @@ pub fn query_max(
 pub fn query_all<const N: usize>(statements: [Statement; N]) -> Result<[ResultSet; N], Error> {
     let results = sql::query_all(&statements, ROWS_MAX)?;
     results.try_into().map_err(|results: Vec<ResultSet>| {
-        Error::unexpected(
-            "RESULT_SHAPE",
-            format!("{N} statements gave {} results", results.len()),
-        )
+        Error::unexpected("RESULT_SHAPE", format!("{N} statements gave {} results", results.len()))
     })
 }
 
@@ -161,9 +151,7 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 
 fn days_since_1970(date: Date) -> i32 {
     // jiff's years are -9999 to 9999: the difference is a few million days.
-    date.duration_since(jiff::civil::date(1970, 1, 1))
-        .as_hours() as i32
-        / 24
+    date.duration_since(jiff::civil::date(1970, 1, 1)).as_hours() as i32 / 24
 }
 
 #[cfg(test)]

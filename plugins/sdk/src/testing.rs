@@ -15,9 +15,7 @@
 pub(crate) mod imports;
 mod results;
 
-pub use results::{
-    booleans, dates, decimals, floats, integers, json, result, texts, timestamps, truncated,
-};
+pub use results::{booleans, dates, decimals, floats, integers, json, result, texts, timestamps, truncated};
 
 use std::cell::RefCell;
 
@@ -57,16 +55,10 @@ impl Host {
         Self {
             now: Timestamp::constant(1_795_435_200, 0),
             query: Box::new(|statement, _| {
-                Err(Error::unexpected(
-                    "NO_ANSWER",
-                    format!("no answer for {}", statement.text),
-                ))
+                Err(Error::unexpected("NO_ANSWER", format!("no answer for {}", statement.text)))
             }),
             search: Box::new(|collection, _, _, _| {
-                Err(Error::unexpected(
-                    "NO_ANSWER",
-                    format!("no answer for {collection}"),
-                ))
+                Err(Error::unexpected("NO_ANSWER", format!("no answer for {collection}")))
             }),
             cache: std::collections::HashMap::new(),
             log: Vec::new(),
@@ -82,14 +74,8 @@ impl Host {
     /// Answer statements: each of `query-all` in turn, and a cursor's, whose rows all come in its first
     /// batch.
     #[must_use]
-    pub fn on_query(
-        self,
-        query: impl FnMut(&Statement, u32) -> Result<ResultSet, Error> + 'static,
-    ) -> Self {
-        Self {
-            query: Box::new(query),
-            ..self
-        }
+    pub fn on_query(self, query: impl FnMut(&Statement, u32) -> Result<ResultSet, Error> + 'static) -> Self {
+        Self { query: Box::new(query), ..self }
     }
 
     /// Answer searches: collection, what for, rows at most, similarity at least.
@@ -98,10 +84,7 @@ impl Host {
         self,
         search: impl FnMut(&str, &SearchFor, u32, f64) -> Result<ResultSet, Error> + 'static,
     ) -> Self {
-        Self {
-            search: Box::new(search),
-            ..self
-        }
+        Self { search: Box::new(search), ..self }
     }
 
     /// Run `body` with this host.

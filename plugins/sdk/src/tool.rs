@@ -37,15 +37,12 @@ pub trait Tool {
 pub fn run<T: Tool>(arguments: &str) -> Result<tools::Output, Error> {
     let input = serde_json::from_str(arguments).map_err(|error| {
         // The host has checked the schema. What comes here is a rule that only the type knows.
-        Error::validation(
-            "ARGUMENTS_INVALID",
-            format!("the arguments do not fit: {error}"),
-        )
+        Error::validation("ARGUMENTS_INVALID", format!("the arguments do not fit: {error}"))
     })?;
     let output = T::call(input)?;
     let text = T::text(&output);
-    let structured = serde_json::to_string(&output)
-        .map_err(|error| Error::unexpected("OUTPUT_NOT_JSON", error.to_string()))?;
+    let structured =
+        serde_json::to_string(&output).map_err(|error| Error::unexpected("OUTPUT_NOT_JSON", error.to_string()))?;
     Ok(tools::Output { structured, text })
 }
 

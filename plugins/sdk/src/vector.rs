@@ -11,12 +11,7 @@ pub fn embed(collection: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, Error>
 /// The rows nearest to `text` that the caller may see, nearest first: at most `rows_max`, each with a
 /// cosine similarity of `similarity_min`, in [-1, 1], or more. The columns are the collection's, with
 /// `similarity` among them.
-pub fn search(
-    collection: &str,
-    text: &str,
-    rows_max: u32,
-    similarity_min: f64,
-) -> Result<ResultSet, Error> {
+pub fn search(collection: &str, text: &str, rows_max: u32, similarity_min: f64) -> Result<ResultSet, Error> {
     let what = SearchFor::Text(text.to_owned());
     vector::search(collection, &what, rows_max, similarity_min)
 }
@@ -28,10 +23,5 @@ pub fn search_embedding(
     rows_max: u32,
     similarity_min: f64,
 ) -> Result<ResultSet, Error> {
-    vector::search(
-        collection,
-        &SearchFor::Embedding(embedding),
-        rows_max,
-        similarity_min,
-    )
+    vector::search(collection, &SearchFor::Embedding(embedding), rows_max, similarity_min)
 }

@@ -53,9 +53,9 @@ impl<'a> Cell<'a> {
             ColumnValues::Booleans(values) => values.get(row).copied().map(Held::Boolean),
             ColumnValues::Integers(values) => values.get(row).copied().map(Held::Integer),
             ColumnValues::Floats(values) => values.get(row).copied().map(Held::Float),
-            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => unscaled
-                .get(row)
-                .map(|&unscaled| Held::Decimal(unscaled, *scale)),
+            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => {
+                unscaled.get(row).map(|&unscaled| Held::Decimal(unscaled, *scale))
+            }
             ColumnValues::Texts(packed) => {
                 let text = bytes(packed, row).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 text.map(|text| match type_name {
@@ -67,20 +67,13 @@ impl<'a> Cell<'a> {
             ColumnValues::Bytes(packed) => bytes(packed, row).map(Held::Bytes),
             ColumnValues::Dates(values) => values.get(row).copied().map(Held::Date),
             ColumnValues::Timestamps(values) => values.get(row).copied().map(|value| {
-                if type_name == "timestamp" {
-                    Held::LocalTimestamp(value)
-                } else {
-                    Held::Timestamp(value)
-                }
+                if type_name == "timestamp" { Held::LocalTimestamp(value) } else { Held::Timestamp(value) }
             }),
             ColumnValues::Times(values) => values.get(row).copied().map(Held::Time),
             ColumnValues::Vectors(vectors) => {
                 let dimension = vectors.dimension as usize;
                 let start = row * dimension;
-                vectors
-                    .elements
-                    .get(start..start + dimension)
-                    .map(Held::Vector)
+                vectors.elements.get(start..start + dimension).map(Held::Vector)
             }
         };
         held.ok_or_else(|| ReadError::new("the column is shorter than the result says"))
@@ -90,10 +83,7 @@ impl<'a> Cell<'a> {
     fn json_or<V: Visitor<'a>>(
         self,
         visitor: V,
-        read: impl FnOnce(
-            &mut serde_json::Deserializer<serde_json::de::StrRead<'a>>,
-            V,
-        ) -> serde_json::Result<V::Value>,
+        read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'a>>, V) -> serde_json::Result<V::Value>,
     ) -> Result<V::Value, ReadError> {
         match self.held()? {
             Held::Json(text) => read(&mut serde_json::Deserializer::from_str(text), visitor)
@@ -146,9 +136,7 @@ fn visit<'de, V: Visitor<'de>>(held: Held<'de>, visitor: V) -> Result<V::Value, 
             Some(whole) => visitor.visit_i64(whole),
             None => visitor.visit_f64(to_f64(unscaled, scale)),
         },
-        Held::Text(text) | Held::Json(text) | Held::BigNumber(text) => {
-            visitor.visit_borrowed_str(text)
-        }
+        Held::Text(text) | Held::Json(text) | Held::BigNumber(text) => visitor.visit_borrowed_str(text),
         Held::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
         Held::Date(days) => visitor.visit_string(date_text(days)?),
         Held::Timestamp(micros) => visitor.visit_string(timestamp_text(micros, false)?),
@@ -229,11 +217,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        if self.column.is_null(self.row) {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.column.is_null(self.row) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -252,12 +236,8 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         match self.held()? {
-            Held::Text(text) => {
-                visitor.visit_enum(serde::de::value::BorrowedStrDeserializer::new(text))
-            }
-            _ => self.json_or(visitor, |json, visitor| {
-                json.deserialize_enum(name, variants, visitor)
-            }),
+            Held::Text(text) => visitor.visit_enum(serde::de::value::BorrowedStrDeserializer::new(text)),
+            _ => self.json_or(visitor, |json, visitor| json.deserialize_enum(name, variants, visitor)),
         }
     }
 

@@ -6,9 +6,7 @@ use crate::{Column, ColumnValues, Error, FixedPoint, Packed};
 impl Column {
     /// Whether row `row` is null.
     pub fn is_null(&self, row: usize) -> bool {
-        self.nulls
-            .get(row / 8)
-            .is_some_and(|byte| byte >> (row % 8) & 1 == 1)
+        self.nulls.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
     }
 
     /// `bool`; a null row holds `false`.
@@ -38,10 +36,7 @@ impl Column {
     /// `numeric`, exact, as far as every value has at most 18 digits; a null row holds 0.
     pub fn decimals(&self) -> Result<Decimals<'_>, Error> {
         match &self.values {
-            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => Ok(Decimals {
-                scale: *scale,
-                unscaled,
-            }),
+            ColumnValues::Decimals(FixedPoint { scale, unscaled }) => Ok(Decimals { scale: *scale, unscaled }),
             _ => Err(self.mismatch("decimals")),
         }
     }
@@ -65,8 +60,9 @@ impl Column {
     /// Everything that is held as text; a null row holds the empty text.
     pub fn texts(&self) -> Result<Texts<'_>, Error> {
         match &self.values {
-            ColumnValues::Texts(packed) => Texts::of(packed)
-                .ok_or_else(|| ReadError::new("the texts are not UTF-8").at(self, 0).into()),
+            ColumnValues::Texts(packed) => {
+                Texts::of(packed).ok_or_else(|| ReadError::new("the texts are not UTF-8").at(self, 0).into())
+            }
             _ => Err(self.mismatch("texts")),
         }
     }
@@ -87,13 +83,8 @@ impl Column {
             ColumnValues::Texts(_) if self.type_name == "numeric" => {
                 let texts = self.texts()?;
                 let parsed = (0..texts.len()).map(|row| {
-                    let text = if self.is_null(row) {
-                        "0"
-                    } else {
-                        texts.get(row).unwrap_or("")
-                    };
-                    text.parse()
-                        .map_err(|_| ReadError::new("not a number").at(self, row))
+                    let text = if self.is_null(row) { "0" } else { texts.get(row).unwrap_or("") };
+                    text.parse().map_err(|_| ReadError::new("not a number").at(self, row))
                 });
                 Source::Parsed(parsed.collect::<Result<_, _>>()?)
             }
@@ -113,14 +104,9 @@ impl Column {
     }
 
     fn mismatch(&self, wanted: &str) -> Error {
-        let Self {
-            name, type_name, ..
-        } = self;
+        let Self { name, type_name, .. } = self;
         let held = self.values.kind();
-        ReadError::new(format!(
-            "column `{name}` ({type_name}) holds {held}, not {wanted}"
-        ))
-        .into()
+        ReadError::new(format!("column `{name}` ({type_name}) holds {held}, not {wanted}")).into()
     }
 }
 
@@ -154,9 +140,7 @@ pub struct Decimals<'a> {
 impl Decimals<'_> {
     /// The value nearest to row `row`'s.
     pub fn get(&self, row: usize) -> Option<f64> {
-        self.unscaled
-            .get(row)
-            .map(|&unscaled| to_f64(unscaled, self.scale))
+        self.unscaled.get(row).map(|&unscaled| to_f64(unscaled, self.scale))
     }
 }
 
@@ -182,10 +166,7 @@ pub struct Texts<'a> {
 impl<'a> Texts<'a> {
     fn of(packed: &'a Packed) -> Option<Self> {
         let data = std::str::from_utf8(&packed.data).ok()?;
-        Some(Self {
-            offsets: &packed.offsets,
-            data,
-        })
+        Some(Self { offsets: &packed.offsets, data })
     }
 
     /// How many there are.

@@ -15,11 +15,7 @@ pub(super) struct ReadError {
 
 impl ReadError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            placed: false,
-            missing_field: false,
-        }
+        Self { message: message.into(), placed: false, missing_field: false }
     }
 
     /// Add which columns there are, where one is missing.
@@ -34,9 +30,7 @@ impl ReadError {
     /// Name the column, unless something further in has.
     pub(super) fn at(mut self, column: &Column, row: usize) -> Self {
         if !self.placed {
-            let Column {
-                name, type_name, ..
-            } = column;
+            let Column { name, type_name, .. } = column;
             self.message = format!("column `{name}` ({type_name}), row {row}: {}", self.message);
             self.placed = true;
         }
@@ -64,10 +58,7 @@ impl de::Error for ReadError {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self {
-            missing_field: true,
-            ..Self::new(format!("no column `{field}`"))
-        }
+        Self { missing_field: true, ..Self::new(format!("no column `{field}`")) }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -75,10 +66,7 @@ impl de::Error for ReadError {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!(
-            "expected {expected}, found {} out of range",
-            kind(&found)
-        ))
+        Self::new(format!("expected {expected}, found {} out of range", kind(&found)))
     }
 }
 

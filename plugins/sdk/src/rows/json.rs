@@ -21,9 +21,7 @@ impl ResultSet {
     /// `bytea` is hexadecimal text with `\x` before it, as in PostgreSQL, a vector is a list.
     pub fn to_json_rows(&self) -> Result<Vec<Vec<Value>>, Error> {
         let cells = |row| {
-            let cell = move |column| {
-                to_json(Cell::of(column, row)).map_err(|error| Error::from(error.at(column, row)))
-            };
+            let cell = move |column| to_json(Cell::of(column, row)).map_err(|error| Error::from(error.at(column, row)));
             self.columns.iter().map(cell).collect()
         };
         (0..self.row_count as usize).map(cells).collect()
@@ -44,20 +42,13 @@ fn to_json(cell: Cell<'_>) -> Result<Value, super::error::ReadError> {
         Held::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         Held::Bytes(bytes) => hexadecimal(bytes).into(),
         // An infinite date has no place in a calendar, but it has a name.
-        Held::Date(i32::MAX) | Held::Timestamp(i64::MAX) | Held::LocalTimestamp(i64::MAX) => {
-            "infinity".into()
-        }
-        Held::Date(i32::MIN) | Held::Timestamp(i64::MIN) | Held::LocalTimestamp(i64::MIN) => {
-            "-infinity".into()
-        }
+        Held::Date(i32::MAX) | Held::Timestamp(i64::MAX) | Held::LocalTimestamp(i64::MAX) => "infinity".into(),
+        Held::Date(i32::MIN) | Held::Timestamp(i64::MIN) | Held::LocalTimestamp(i64::MIN) => "-infinity".into(),
         Held::Date(days) => date_text(days)?.into(),
         Held::Timestamp(micros) => timestamp_text(micros, false)?.into(),
         Held::LocalTimestamp(micros) => timestamp_text(micros, true)?.into(),
         Held::Time(micros) => time_text(micros)?.into(),
-        Held::Vector(elements) => elements
-            .iter()
-            .map(|&element| Value::from(element))
-            .collect(),
+        Held::Vector(elements) => elements.iter().map(|&element| Value::from(element)).collect(),
     })
 }
 
@@ -102,14 +93,8 @@ mod tests {
         assert_eq!(decimal(1250, 2), json!(12.5));
         assert_eq!(decimal(-7, 0), json!(-7));
         assert_eq!(decimal(999_999_999_999_999, 2), json!(9_999_999_999_999.99));
-        assert_eq!(
-            decimal(1_000_000_000_000_000, 2),
-            json!("10000000000000.00")
-        );
-        assert_eq!(
-            decimal(123_456_789_012_345_678, 18),
-            json!("0.123456789012345678")
-        );
+        assert_eq!(decimal(1_000_000_000_000_000, 2), json!("10000000000000.00"));
+        assert_eq!(decimal(123_456_789_012_345_678, 18), json!("0.123456789012345678"));
     }
 
     #[test]

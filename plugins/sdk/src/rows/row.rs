@@ -19,10 +19,7 @@ impl<'a> Row<'a> {
         if row < result.row_count as usize {
             Ok(Self { result, row })
         } else {
-            Err(ReadError::new(format!(
-                "no row {row}; there are {}",
-                result.row_count
-            )))
+            Err(ReadError::new(format!("no row {row}; there are {}", result.row_count)))
         }
     }
 
@@ -61,26 +58,15 @@ impl<'de> Deserializer<'de> for Row<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let columns = self.result.columns.iter();
         visitor
-            .visit_map(Fields {
-                columns,
-                row: self.row,
-                next: None,
-            })
+            .visit_map(Fields { columns, row: self.row, next: None })
             .map_err(|error| error.among(|| self.result.column_names()))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_seq(Values {
-            columns: self.result.columns.iter(),
-            row: self.row,
-        })
+        visitor.visit_seq(Values { columns: self.result.columns.iter(), row: self.row })
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, ReadError> {
         let found = self.result.columns.len();
         if found != len {
             let names = self.result.column_names();
@@ -120,24 +106,19 @@ struct Fields<'a> {
 impl<'de> MapAccess<'de> for Fields<'de> {
     type Error = ReadError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, ReadError> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
         self.next = self.columns.next();
         let Some(column) = self.next else {
             return Ok(None);
         };
-        seed.deserialize(StrDeserializer::new(&column.name))
-            .map(Some)
+        seed.deserialize(StrDeserializer::new(&column.name)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
         let Some(column) = self.next.take() else {
             return Err(ReadError::new("a value was read before its name"));
         };
-        seed.deserialize(Cell::of(column, self.row))
-            .map_err(|error| error.at(column, self.row))
+        seed.deserialize(Cell::of(column, self.row)).map_err(|error| error.at(column, self.row))
     }
 }
 
@@ -150,10 +131,7 @@ struct Values<'a> {
 impl<'de> SeqAccess<'de> for Values<'de> {
     type Error = ReadError;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, ReadError> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
         let Some(column) = self.columns.next() else {
             return Ok(None);
         };

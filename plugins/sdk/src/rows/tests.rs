@@ -4,9 +4,7 @@
 use jiff::{Timestamp, civil::Date};
 use serde::Deserialize;
 
-use crate::testing::{
-    booleans, dates, decimals, floats, integers, json, result, texts, timestamps, truncated,
-};
+use crate::testing::{booleans, dates, decimals, floats, integers, json, result, texts, timestamps, truncated};
 use crate::{Error, ResultSet};
 
 #[derive(Debug, Deserialize, PartialEq)]
@@ -77,16 +75,8 @@ fn json_reads_as_what_it_holds() {
         column: String,
     }
     let rows = result([json("keys", [Some(r#"[{"column": "id"}]"#)])]);
-    assert_eq!(
-        rows.get::<Vec<Key>>(0, "keys").unwrap(),
-        [Key {
-            column: "id".into()
-        }]
-    );
-    assert_eq!(
-        rows.get::<&str>(0, "keys").unwrap(),
-        r#"[{"column": "id"}]"#
-    );
+    assert_eq!(rows.get::<Vec<Key>>(0, "keys").unwrap(), [Key { column: "id".into() }]);
+    assert_eq!(rows.get::<&str>(0, "keys").unwrap(), r#"[{"column": "id"}]"#);
 }
 
 #[test]
@@ -102,20 +92,14 @@ fn numbers_come_from_every_numeric_type() {
     for (column, first) in columns {
         let numbers: Vec<_> = column.numbers().unwrap().collect();
         assert_eq!(numbers, [Some(first), None], "{}", column.type_name);
-        assert_eq!(
-            result([column]).rows::<Option<f64>>().unwrap(),
-            [Some(first), None]
-        );
+        assert_eq!(result([column]).rows::<Option<f64>>().unwrap(), [Some(first), None]);
     }
 }
 
 #[test]
 fn columns_lend_their_values() {
     let rows = stores();
-    assert_eq!(
-        rows.column("closed_on").unwrap().dates().unwrap(),
-        [0, 20_780]
-    );
+    assert_eq!(rows.column("closed_on").unwrap().dates().unwrap(), [0, 20_780]);
     let names = rows.column("name").unwrap().texts().unwrap();
     assert_eq!(names.iter().collect::<Vec<_>>(), ["Zürich", ""]);
     let revenue = rows.column("revenue").unwrap().decimals().unwrap();
@@ -145,11 +129,7 @@ fn errors_name_column_types_and_what_was_wanted() {
         "expected 1 columns, found 7: `name`, `revenue`, `orders`, `closed_on`, `seen_at`, \
          `online`, `ignored`",
     );
-    check(
-        rows.get::<i64>(0, "name"),
-        "RESULT_SHAPE",
-        "column `name` (text), row 0: expected i64, found a text",
-    );
+    check(rows.get::<i64>(0, "name"), "RESULT_SHAPE", "column `name` (text), row 0: expected i64, found a text");
     check(
         rows.get::<i64>(0, "revenue"),
         "RESULT_SHAPE",
@@ -160,32 +140,16 @@ fn errors_name_column_types_and_what_was_wanted() {
         "RESULT_SHAPE",
         "column `closed_on` (date), row 0: expected a string, found null",
     );
-    check(
-        rows.row::<Store<'_>>(2),
-        "RESULT_SHAPE",
-        "no row 2; there are 2",
-    );
+    check(rows.row::<Store<'_>>(2), "RESULT_SHAPE", "no row 2; there are 2");
     check(
         rows.column("seen_at").unwrap().integers(),
         "RESULT_SHAPE",
         "column `seen_at` (timestamptz) holds timestamps, not integers",
     );
     let narrow = result([integers("n", [Some(300)])]);
-    check(
-        narrow.one::<u8>(),
-        "RESULT_SHAPE",
-        "column `n` (int8), row 0: expected u8, found an integer out of range",
-    );
-    check(
-        narrow.one::<Store<'_>>(),
-        "RESULT_SHAPE",
-        "no column `name`; the columns are `n`",
-    );
-    check(
-        narrow.column("m"),
-        "RESULT_SHAPE",
-        "no column `m`; there are `n`",
-    );
+    check(narrow.one::<u8>(), "RESULT_SHAPE", "column `n` (int8), row 0: expected u8, found an integer out of range");
+    check(narrow.one::<Store<'_>>(), "RESULT_SHAPE", "no column `name`; the columns are `n`");
+    check(narrow.column("m"), "RESULT_SHAPE", "no column `m`; there are `n`");
     check(
         truncated(narrow).all::<i64>(),
         "RESULT_TRUNCATED",
@@ -195,23 +159,14 @@ fn errors_name_column_types_and_what_was_wanted() {
 
 #[test]
 fn infinite_dates_are_errors_but_have_json() {
-    let rows = result([
-        dates("d", [Some(i32::MAX)]),
-        timestamps("t", [Some(i64::MIN)]),
-    ]);
+    let rows = result([dates("d", [Some(i32::MAX)]), timestamps("t", [Some(i64::MIN)])]);
     check(
         rows.get::<Date>(0, "d"),
         "RESULT_SHAPE",
         "column `d` (date), row 0: the date is infinite or beyond the year 9999",
     );
     let json = rows.to_json_rows().unwrap();
-    assert_eq!(
-        json,
-        [[
-            serde_json::json!("infinity"),
-            serde_json::json!("-infinity")
-        ]]
-    );
+    assert_eq!(json, [[serde_json::json!("infinity"), serde_json::json!("-infinity")]]);
 }
 
 #[test]
@@ -224,20 +179,9 @@ fn unknown_shapes_become_json() {
         json("j", [Some("[1]"), Some("{}")]),
     ]);
     assert_eq!(
-        serde_json::Value::from_iter(
-            rows.to_json_rows()
-                .unwrap()
-                .into_iter()
-                .map(serde_json::Value::from)
-        ),
+        serde_json::Value::from_iter(rows.to_json_rows().unwrap().into_iter().map(serde_json::Value::from)),
         serde_json::json!([
-            [
-                "9007199254740992",
-                "NaN",
-                19.99,
-                "1970-01-01T00:00:00Z",
-                [1]
-            ],
+            ["9007199254740992", "NaN", 19.99, "1970-01-01T00:00:00Z", [1]],
             [null, 1e300, 0.0, "1970-01-01T00:00:01.5Z", {}],
         ])
     );

@@ -78,14 +78,8 @@ pub(crate) mod sql {
         super::with(|host| (host.query)(statement, rows_max))
     }
 
-    pub(crate) fn query_all(
-        statements: &[Statement],
-        rows_max: u32,
-    ) -> Result<Vec<ResultSet>, Error> {
-        statements
-            .iter()
-            .map(|statement| query(statement, rows_max))
-            .collect()
+    pub(crate) fn query_all(statements: &[Statement], rows_max: u32) -> Result<Vec<ResultSet>, Error> {
+        statements.iter().map(|statement| query(statement, rows_max)).collect()
     }
 
     #[derive(Debug)]
@@ -98,11 +92,7 @@ pub(crate) mod sql {
 
         pub(crate) fn fetch(&self, _rows_max: u32) -> Result<ResultSet, Error> {
             let rows = self.0.take();
-            let empty = ResultSet {
-                columns: Vec::new(),
-                row_count: 0,
-                truncated: false,
-            };
+            let empty = ResultSet { columns: Vec::new(), row_count: 0, truncated: false };
             Ok(rows.unwrap_or(empty))
         }
     }

@@ -5,19 +5,12 @@ use crate::{Column, ColumnValues, FixedPoint, Packed, ResultSet};
 /// A result set of columns of one length.
 pub fn result<const N: usize>(columns: [Column; N]) -> ResultSet {
     let row_count = columns.first().map_or(0, |column| length(&column.values));
-    ResultSet {
-        columns: columns.into(),
-        row_count,
-        truncated: false,
-    }
+    ResultSet { columns: columns.into(), row_count, truncated: false }
 }
 
 /// The same, said to have had further rows.
 pub fn truncated(result: ResultSet) -> ResultSet {
-    ResultSet {
-        truncated: true,
-        ..result
-    }
+    ResultSet { truncated: true, ..result }
 }
 
 /// A column of `bool`.
@@ -37,9 +30,7 @@ pub fn floats(name: &str, values: impl IntoIterator<Item = Option<f64>>) -> Colu
 
 /// A column of `numeric`: value = unscaled × 10^-scale.
 pub fn decimals(name: &str, scale: u8, unscaled: impl IntoIterator<Item = Option<i64>>) -> Column {
-    column(name, "numeric", unscaled, |unscaled| {
-        ColumnValues::Decimals(FixedPoint { scale, unscaled })
-    })
+    column(name, "numeric", unscaled, |unscaled| ColumnValues::Decimals(FixedPoint { scale, unscaled }))
 }
 
 /// A column of `date`: days since 1970-01-01.
@@ -54,17 +45,12 @@ pub fn timestamps(name: &str, micros: impl IntoIterator<Item = Option<i64>>) -> 
 
 /// A column of `text`.
 pub fn texts<'a>(name: &str, values: impl IntoIterator<Item = Option<&'a str>>) -> Column {
-    column(name, "text", values, |texts| {
-        ColumnValues::Texts(pack(&texts))
-    })
+    column(name, "text", values, |texts| ColumnValues::Texts(pack(&texts)))
 }
 
 /// A column of `jsonb`, as text.
 pub fn json<'a>(name: &str, values: impl IntoIterator<Item = Option<&'a str>>) -> Column {
-    Column {
-        type_name: "jsonb".into(),
-        ..texts(name, values)
-    }
+    Column { type_name: "jsonb".into(), ..texts(name, values) }
 }
 
 fn column<T: Default>(
@@ -84,19 +70,11 @@ fn column<T: Default>(
         }
         held.push(value.unwrap_or_default());
     }
-    Column {
-        name: name.into(),
-        type_name: type_name.into(),
-        nulls,
-        values: hold(held),
-    }
+    Column { name: name.into(), type_name: type_name.into(), nulls, values: hold(held) }
 }
 
 fn pack(texts: &[&str]) -> Packed {
-    let mut packed = Packed {
-        offsets: vec![0],
-        data: Vec::new(),
-    };
+    let mut packed = Packed { offsets: vec![0], data: Vec::new() };
     for text in texts {
         packed.data.extend_from_slice(text.as_bytes());
         packed.offsets.push(packed.data.len() as u32);
@@ -107,20 +85,12 @@ fn pack(texts: &[&str]) -> Packed {
 fn length(values: &ColumnValues) -> u32 {
     let length = match values {
         ColumnValues::Booleans(values) => values.len(),
-        ColumnValues::Integers(values)
-        | ColumnValues::Timestamps(values)
-        | ColumnValues::Times(values) => values.len(),
+        ColumnValues::Integers(values) | ColumnValues::Timestamps(values) | ColumnValues::Times(values) => values.len(),
         ColumnValues::Floats(values) => values.len(),
         ColumnValues::Decimals(values) => values.unscaled.len(),
-        ColumnValues::Texts(packed) | ColumnValues::Bytes(packed) => {
-            packed.offsets.len().saturating_sub(1)
-        }
+        ColumnValues::Texts(packed) | ColumnValues::Bytes(packed) => packed.offsets.len().saturating_sub(1),
         ColumnValues::Dates(values) => values.len(),
-        ColumnValues::Vectors(vectors) => vectors
-            .elements
-            .len()
-            .checked_div(vectors.dimension as usize)
-            .unwrap_or(0),
+        ColumnValues::Vectors(vectors) => vectors.elements.len().checked_div(vectors.dimension as usize).unwrap_or(0),
     };
     length as u32
 }
