@@ -6,7 +6,6 @@ use std::fmt;
 /// `Display` never shows more than the plugin or its caller may read. What belongs into the
 /// operator's log is reached through [`DbError::for_log`] alone.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum DbError {
     /// The guard refused the statement, or an argument is out of its bounds. The text is safe to show.
     #[error("{code}: {message}")]
