@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Runs tools that are WebAssembly components.
+//!
+//! A [`Runtime`] watches a directory of plugins. Each file is a component with a [`Manifest`] in it:
+//! its tools, their schemas, the host interfaces that it asks for and its limits. A plugin that asks
+//! for no more than the operator grants is compiled, linked with what it was granted and nothing
+//! else, and its tools can be called. Every call gets a store of its own, which no other call sees.
+//!
+//! Where to look: [`directory`](mod@directory) notices files, [`plugin`](mod@plugin) loads one,
+//! [`registry`](mod@registry) holds what is loaded, [`invoke`](mod@invoke) runs a call, and
+//! `interfaces/` has one file for each WIT interface that a guest can import.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test says what went wrong by panicking"
+    )
+)]
+
+mod bindings;
+mod cache;
+mod call;
+mod config;
+mod directory;
+mod engine;
+mod error;
+mod grants;
+mod interfaces;
+mod invoke;
+mod limits;
+mod manifest;
+pub mod pack;
+mod plugin;
+mod ready;
+mod registry;
+mod runtime;
+mod schema;
+mod section;
+mod state;
+
+pub use call::{Caller, Invocation, Progress, ToolInfo, ToolOutput};
+pub use config::RuntimeConfig;
+pub use error::{CallError, LoadError, RuntimeError};
+pub use grants::{Grants, OperatorGrants};
+pub use limits::{LimitCaps, LimitRequest, Limits};
+pub use manifest::{Manifest, PluginMeta, ToolManifest};
+pub use registry::Refusal;
+pub use runtime::Runtime;

@@ -1,0 +1,81 @@
+//! `log`: lines for the operator.
+
+use crate::{
+    bindings::stockade::plugin::log::{Host, Level},
+    state::{Call, CallState},
+};
+
+const LINE_BYTES_MAX: usize = 4096;
+
+impl Host for CallState {
+    fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.enter()?.log(level, &message);
+        Ok(())
+    }
+}
+
+impl Call {
+    /// Write one line under the plugin's own target, or count it when there were enough.
+    pub(crate) fn log(&mut self, level: Level, message: &str) {
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines > self.limits.log_lines_max {
+            return;
+        }
+        let line = escape(message);
+        let (plugin, request_id) = (self.plugin.name.as_str(), self.request_id.as_str());
+        macro_rules! write_at {
+            ($level:ident) => {
+                tracing::$level!(target: "stockade::plugin", plugin, request_id, "{line}")
+            };
+        }
+        match level {
+            Level::Trace => write_at!(trace),
+            Level::Debug => write_at!(debug),
+            Level::Info => write_at!(info),
+            Level::Warn => write_at!(warn),
+            Level::Error => write_at!(error),
+        }
+    }
+
+    /// Say, once the call is over, how many lines were not written.
+    pub(crate) fn log_what_was_dropped(&self) {
+        let dropped = self.log_lines.saturating_sub(self.limits.log_lines_max);
+        if dropped > 0 {
+            let (plugin, request_id) = (self.plugin.name.as_str(), self.request_id.as_str());
+            tracing::warn!(target: "stockade::plugin", plugin, request_id, dropped, "lines beyond `log_lines_max` were dropped");
+        }
+    }
+}
+
+/// A line that cannot end early, move a terminal's cursor or pretend to be another line.
+fn escape(message: &str) -> String {
+    let mut end = message.len().min(LINE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = message.get(..end).unwrap_or_default();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if end < message.len() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_and_has_an_end() {
+        assert_eq!(escape("a\nb\x1b[31m\u{202E}c"), "a\\nb\\u{1b}[31m\\u{202e}c");
+        let long = escape(&"ä".repeat(LINE_BYTES_MAX));
+        assert!(long.len() <= LINE_BYTES_MAX + '…'.len_utf8() && long.ends_with('…'));
+    }
+}

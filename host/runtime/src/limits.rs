@@ -1,0 +1,106 @@
+//! The limits of a call: a default, what a manifest asks for, and the operator's cap.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares every limit once: field, default, the operator's default cap, and what it bounds.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, cap $cap:expr;)*) => {
+        /// What one call may use.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Limits { $($(#[$doc])* pub $name: $type,)* }
+
+        /// The limits that a manifest asks for, in its table `[limits]`. What it leaves out has the default.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct LimitRequest {
+            $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $name: Option<$type>,)*
+        }
+
+        /// The operator's caps, in the table `[plugins.limits]`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct LimitCaps { $($(#[$doc])* pub $name: $type,)* }
+
+        impl Default for LimitCaps {
+            fn default() -> Self { Self { $($name: $cap,)* } }
+        }
+
+        impl LimitRequest {
+            /// What a call gets: what is asked for, or the default, never above the cap.
+            ///
+            /// # Errors
+            /// A sentence when a limit is zero or above the operator's cap: a plugin that was written
+            /// for more would fail later, and less clearly.
+            pub fn resolve(&self, caps: &LimitCaps) -> Result<Limits, String> {
+                $(
+                    if self.$name == Some(0) {
+                        return Err(format!("the manifest's limit `{}` is 0; it must be at least 1", stringify!($name)));
+                    }
+                    if let Some(asked) = self.$name && asked > caps.$name {
+                        return Err(format!(
+                            "the manifest asks for {} = {asked}, the operator allows {}: lower it, or raise `{}` in [plugins.limits]",
+                            stringify!($name), caps.$name, stringify!($name),
+                        ));
+                    }
+                )*
+                Ok(Limits { $($name: self.$name.unwrap_or($default).min(caps.$name),)* })
+            }
+        }
+    };
+}
+
+limits! {
+    /// Linear memory of the plugin, all of its memories together, in MiB.
+    memory_mib: u32 = 64, cap 256;
+    /// Elements of all tables together.
+    table_elements: u32 = 20_000, cap 100_000;
+    /// Wall-clock time of a call, in milliseconds.
+    deadline_ms: u32 = 10_000, cap 60_000;
+    /// Calls of host functions.
+    host_calls: u32 = 1_000, cap 100_000;
+    /// Rows out of the database.
+    rows_max: u32 = 10_000, cap 1_000_000;
+    /// Bytes of values out of the database.
+    bytes_max: u64 = 32 << 20, cap 256 << 20;
+    /// Bytes of the result: JSON and text together.
+    output_bytes_max: u32 = 4 << 20, cap 16 << 20;
+    /// Lines in the log; further ones are counted and dropped.
+    log_lines_max: u32 = 100, cap 10_000;
+}
+
+impl Limits {
+    /// Time after the deadline in which a guest whose query was stopped can still say so.
+    pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms.into())
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        usize::try_from(self.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_asked_for_has_the_default_within_the_cap() {
+        let caps = LimitCaps { deadline_ms: 2_000, ..LimitCaps::default() };
+        let limits = LimitRequest { rows_max: Some(5), ..LimitRequest::default() }.resolve(&caps);
+        let limits = limits.expect("within the caps");
+        assert_eq!((limits.rows_max, limits.deadline_ms, limits.memory_mib), (5, 2_000, 64));
+    }
+
+    #[test]
+    fn more_than_the_cap_and_zero_are_refused_by_name() {
+        let more = LimitRequest { memory_mib: Some(257), ..LimitRequest::default() };
+        let refusal = more.resolve(&LimitCaps::default()).expect_err("above the cap");
+        assert!(refusal.contains("memory_mib = 257"), "{refusal}");
+        let zero = LimitRequest { host_calls: Some(0), ..LimitRequest::default() };
+        assert!(zero.resolve(&LimitCaps::default()).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! One plugin, from the bytes of a file to something that can be called.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::{
+    Engine,
+    component::{Component, HasSelf, Linker},
+};
+
+use crate::{
+    bindings::{self, stockade::plugin as wit},
+    call::ToolInfo,
+    error::LoadError,
+    grants::{Grants, OperatorGrants},
+    limits::{LimitCaps, Limits},
+    manifest::{CONTRACT, Manifest, ToolManifest},
+    ready::{ReadyInstances, ReadySlots},
+    schema::Schema,
+    section,
+    state::CallState,
+};
+
+/// Who a plugin is, and what it may use.
+#[derive(Debug)]
+pub(crate) struct PluginIdentity {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// SHA-256 of the file: the exact plugin, whatever its version says.
+    pub(crate) digest: [u8; 32],
+    pub(crate) grants: Grants,
+}
+
+/// A loaded plugin.
+pub(crate) struct Plugin {
+    pub(crate) identity: Arc<PluginIdentity>,
+    pub(crate) limits: Limits,
+    pub(crate) tools: Vec<LoadedTool>,
+    pub(crate) instances: ReadyInstances,
+}
+
+/// A tool whose schemas are compiled.
+pub(crate) struct LoadedTool {
+    pub(crate) info: Arc<ToolInfo>,
+    pub(crate) input: Schema,
+    pub(crate) output: Schema,
+}
+
+/// What loading needs besides the file.
+#[derive(Clone)]
+pub(crate) struct Loader {
+    pub(crate) engine: Engine,
+    pub(crate) caps: LimitCaps,
+    pub(crate) slots: ReadySlots,
+}
+
+impl Loader {
+    /// Load a plugin. It compiles: call it where blocking is allowed.
+    pub(crate) fn load(&self, bytes: &[u8], operator: &OperatorGrants) -> Result<Plugin, LoadError> {
+        let manifest = read_manifest(bytes)?;
+        let name = &manifest.plugin.name;
+        operator.check(name, &manifest.grants).map_err(LoadError::NotGranted)?;
+        let limits = manifest.limits.resolve(&self.caps).map_err(LoadError::Manifest)?;
+        let tools = manifest.tools.iter().map(|tool| LoadedTool::compile(tool, name)).collect::<Result<_, _>>()?;
+
+        let component = Component::from_binary(&self.engine, bytes)
+            .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
+        let linker = link(&component, &manifest.grants)?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .and_then(bindings::PluginPre::new)
+            .map_err(|e| LoadError::Contract(format!("{e:#}; expected the world `plugin` of contract {CONTRACT}")))?;
+        let identity = PluginIdentity {
+            name: manifest.plugin.name,
+            version: manifest.plugin.version,
+            digest: Sha256::digest(bytes).into(),
+            grants: manifest.grants,
+        };
+        let instances = ReadyInstances::new(pre, limits, self.slots.clone());
+        Ok(Plugin { identity: Arc::new(identity), limits, tools, instances })
+    }
+}
+
+/// The manifest in a component, checked.
+pub(crate) fn read_manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
+    let manifest = Manifest::from_json(section::read(bytes)?).map_err(LoadError::Manifest)?;
+    manifest.validate().map_err(LoadError::Manifest)?;
+    Ok(manifest)
+}
+
+impl LoadedTool {
+    /// Compile a tool's schemas.
+    pub(crate) fn compile(tool: &ToolManifest, plugin: &str) -> Result<Self, LoadError> {
+        let compile = |which: &str, schema| {
+            Schema::compile(schema)
+                .map_err(|e| LoadError::Manifest(format!("the {which} schema of {:?} is wrong: {e}", tool.name)))
+        };
+        Ok(Self {
+            input: compile("input", &tool.input_schema)?,
+            output: compile("output", &tool.output_schema)?,
+            info: Arc::new(ToolInfo {
+                name: tool.name.clone(),
+                title: tool.title.clone(),
+                description: tool.description.clone(),
+                input_schema: Arc::new(tool.input_schema.clone()),
+                output_schema: Arc::new(tool.output_schema.clone()),
+                plugin: plugin.to_owned(),
+            }),
+        })
+    }
+}
+
+type Link = fn(&mut Linker<CallState>) -> wasmtime::Result<()>;
+
+/// An interface of the contract: whether these grants hold it, and how it is linked.
+struct Interface {
+    name: &'static str,
+    granted: fn(&Grants) -> bool,
+    link: Link,
+}
+
+macro_rules! interface {
+    ($module:ident, $granted:expr) => {
+        Interface {
+            name: stringify!($module),
+            granted: $granted,
+            link: |linker| wit::$module::add_to_linker::<CallState, HasSelf<CallState>>(linker, |state| state),
+        }
+    };
+}
+
+const INTERFACES: [Interface; 8] = [
+    interface!(types, |_| true),
+    interface!(log, |_| true),
+    interface!(caller, |_| true),
+    interface!(progress, |_| true),
+    interface!(sql, |grants| grants.sql.is_some()),
+    interface!(vector, |grants| grants.vector.is_some()),
+    interface!(cache, |grants| grants.cache.is_some()),
+    interface!(metrics, |grants| grants.metrics.is_some()),
+];
+
+/// A linker with what the component imports and the grants hold, and nothing else.
+fn link(component: &Component, grants: &Grants) -> Result<Linker<CallState>, LoadError> {
+    let engine = component.engine();
+    let mut linker = Linker::new(engine);
+    let mut wasi = false;
+    for (import, _) in component.component_type().imports(engine) {
+        if import.starts_with("wasi:") {
+            wasi = true;
+            continue;
+        }
+        let interface = INTERFACES.iter().find(|i| import == format!("stockade:plugin/{}@{CONTRACT}", i.name));
+        let Some(interface) = interface else {
+            return Err(LoadError::Contract(format!(
+                "it imports {import:?}, which this host does not have: build it against contract {CONTRACT}"
+            )));
+        };
+        if !(interface.granted)(grants) {
+            let name = interface.name;
+            return Err(LoadError::NotGranted(format!(
+                "it imports the interface `{name}`, which its manifest does not ask for: add `{name}` to [grants] in plugin.toml"
+            )));
+        }
+        (interface.link)(&mut linker).map_err(|e| LoadError::Contract(format!("{e:#}")))?;
+    }
+    if wasi {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|e| LoadError::Contract(format!("{e:#}")))?;
+    }
+    Ok(linker)
+}

@@ -1,0 +1,102 @@
+//! Which plugins serve. A snapshot never changes: a call keeps the one that it began with, so a
+//! plugin that is replaced meanwhile finishes the calls that it has.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    call::ToolInfo,
+    plugin::{LoadedTool, Plugin},
+};
+
+/// A plugin file that does not serve, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The file.
+    pub file: PathBuf,
+    /// One sentence for the operator.
+    pub reason: String,
+}
+
+/// What serves at one moment.
+#[derive(Default)]
+pub(crate) struct Snapshot {
+    tools: HashMap<String, (Arc<Plugin>, usize)>,
+    pub(crate) infos: Vec<Arc<ToolInfo>>,
+    pub(crate) refusals: Vec<Refusal>,
+}
+
+impl Snapshot {
+    /// Take plugins in the order given; one that brings a name which is taken is refused whole.
+    pub(crate) fn new(plugins: impl IntoIterator<Item = (PathBuf, Arc<Plugin>)>, mut refusals: Vec<Refusal>) -> Self {
+        let mut names = HashSet::new();
+        let mut snapshot = Self::default();
+        for (file, plugin) in plugins {
+            let name = &plugin.identity.name;
+            let taken = plugin.tools.iter().find(|tool| snapshot.tools.contains_key(&tool.info.name));
+            let reason = if names.contains(name) {
+                Some(format!("a plugin named {name:?} is loaded from another file"))
+            } else {
+                taken.map(|tool| {
+                    let holder = snapshot.tools.get(&tool.info.name).map_or("", |(p, _)| p.identity.name.as_str());
+                    format!(
+                        "the tool {:?} belongs to the plugin {holder:?} already: rename one of them",
+                        tool.info.name
+                    )
+                })
+            };
+            if let Some(reason) = reason {
+                refusals.push(Refusal { file, reason: format!("name taken: {reason}") });
+                continue;
+            }
+            names.insert(name.clone());
+            for (index, tool) in plugin.tools.iter().enumerate() {
+                snapshot.tools.insert(tool.info.name.clone(), (Arc::clone(&plugin), index));
+                snapshot.infos.push(Arc::clone(&tool.info));
+            }
+        }
+        snapshot.infos.sort_by(|a, b| a.name.cmp(&b.name));
+        snapshot.refusals = refusals;
+        snapshot
+    }
+
+    pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &LoadedTool)> {
+        let (plugin, index) = self.tools.get(tool)?;
+        Some((plugin, plugin.tools.get(*index)?))
+    }
+}
+
+/// The snapshot that new calls get.
+pub(crate) struct Registry {
+    current: RwLock<Arc<Snapshot>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Registry {
+    pub(crate) fn new(first: Snapshot) -> Self {
+        Self { current: RwLock::new(Arc::new(first)), changes: watch::Sender::new(0) }
+    }
+
+    pub(crate) fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serve `next` from now on, and say so if agents would see a difference.
+    pub(crate) fn replace(&self, next: Snapshot) {
+        let next = Arc::new(next);
+        let before =
+            std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), Arc::clone(&next));
+        if before.infos != next.infos {
+            self.changes.send_modify(|version| *version += 1);
+        }
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}

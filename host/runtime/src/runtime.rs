@@ -1,0 +1,144 @@
+//! The parts, put together: engine, directory, registry, database.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use notify::Watcher as _;
+use stockade_db::Database;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cache::PluginCache,
+    call::{Caller, Invocation, ToolInfo, ToolOutput},
+    config::RuntimeConfig,
+    directory::Directory,
+    engine,
+    error::{CallError, RuntimeError},
+    invoke,
+    plugin::Loader,
+    ready::ReadySlots,
+    registry::{Refusal, Registry},
+};
+
+/// A change to the directory is often several events; it is read when they have stopped for this long.
+const QUIET: Duration = Duration::from_millis(50);
+/// File systems that report no events (network mounts) are read this often.
+const RESCAN: Duration = Duration::from_secs(5);
+
+/// Loads plugins and runs their tools.
+pub struct Runtime {
+    pub(crate) database: Database,
+    pub(crate) cache: PluginCache,
+    pub(crate) calls: Semaphore,
+    registry: Registry,
+    stop: CancellationToken,
+}
+
+impl Runtime {
+    /// Load what is in the plugin directory, then watch it until [`Runtime::shutdown`].
+    ///
+    /// A plugin that cannot be loaded is refused and logged; the others serve.
+    ///
+    /// # Errors
+    /// When the engine cannot be built, or the directory or the grants file cannot be read.
+    pub async fn start(config: &RuntimeConfig, database: Database) -> Result<Arc<Self>, RuntimeError> {
+        let engine = engine::start(config)?;
+        let loader =
+            Loader { engine, caps: config.limits, slots: ReadySlots::new(config.instances_ready, config.calls_max) };
+        let directory = Directory::open(config.clone(), loader)?;
+        let changed = Arc::new(Notify::new());
+        let watcher = watch_files(config, Arc::clone(&changed))?;
+        let (directory, first) = scan(directory).await;
+        let runtime = Arc::new(Self {
+            database,
+            cache: PluginCache::new(config.cache_bytes_max),
+            calls: Semaphore::new(config.calls_max as usize),
+            registry: Registry::new(first?),
+            stop: CancellationToken::new(),
+        });
+        let task = Arc::clone(&runtime);
+        tokio::spawn(async move {
+            let watching = task.follow(directory, &changed);
+            tokio::select! {
+                () = task.stop.cancelled() => {}
+                () = watching => {}
+            }
+            drop(watcher);
+        });
+        Ok(runtime)
+    }
+
+    /// The tools that `caller` may call, by name.
+    pub fn tools(&self, _caller: &Caller) -> Vec<Arc<ToolInfo>> {
+        self.registry.current().infos.clone()
+    }
+
+    /// One tool, if `caller` may call it.
+    pub fn tool(&self, _caller: &Caller, name: &str) -> Option<Arc<ToolInfo>> {
+        self.registry.current().find(name).map(|(_, tool)| Arc::clone(&tool.info))
+    }
+
+    /// A number that grows whenever the list of tools changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.registry.changes()
+    }
+
+    /// The plugin files that do not serve.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.registry.current().refusals.clone()
+    }
+
+    /// Run a tool. Dropping the future ends the call: the guest, its transaction and the query on
+    /// the database server.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
+        let snapshot = self.registry.current();
+        let (plugin, tool) = snapshot.find(&invocation.tool).ok_or(CallError::UnknownTool)?;
+        invoke::invoke(self, plugin, tool, invocation).await
+    }
+
+    /// Stop watching the directory and refuse new calls.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.calls.close();
+    }
+
+    async fn follow(&self, mut directory: Directory, changed: &Notify) {
+        loop {
+            if tokio::time::timeout(RESCAN, changed.notified()).await.is_ok() {
+                while tokio::time::timeout(QUIET, changed.notified()).await.is_ok() {}
+            }
+            let (scanned, snapshot) = scan(directory).await;
+            directory = scanned;
+            match snapshot {
+                Ok(snapshot) => self.registry.replace(snapshot),
+                Err(error) => tracing::error!(reason = %error, "plugins stay as they were"),
+            }
+        }
+    }
+}
+
+/// Scan on a thread where compiling hurts nobody.
+async fn scan(mut directory: Directory) -> (Directory, Result<crate::registry::Snapshot, RuntimeError>) {
+    let scanned = tokio::task::spawn_blocking(move || {
+        let snapshot = directory.scan();
+        (directory, snapshot)
+    });
+    match scanned.await {
+        Ok(scanned) => scanned,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+fn watch_files(config: &RuntimeConfig, changed: Arc<Notify>) -> Result<impl Send + use<>, RuntimeError> {
+    let failed = |path: &Path, e: notify::Error| RuntimeError::Directory { path: path.into(), reason: e.to_string() };
+    let mut watcher =
+        notify::recommended_watcher(move |_| changed.notify_one()).map_err(|e| failed(&config.directory, e))?;
+    let grants_dir = config.grants_file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for path in [config.directory.as_path(), grants_dir] {
+        watcher.watch(path, notify::RecursiveMode::NonRecursive).map_err(|e| failed(path, e))?;
+    }
+    Ok(watcher)
+}
