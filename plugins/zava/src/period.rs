@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stockade_sdk::jiff::{ToSpan, civil::Date};
+use stockade_sdk::jiff::{SignedDuration, civil::Date};
 
 /// A period that ends with the last whole day for which there is data, or at a quarter's end.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -54,7 +54,7 @@ impl Span {
 
     /// The last day.
     pub fn last(self) -> Date {
-        self.until.saturating_sub(1.day())
+        day_before(self.until)
     }
 
     /// How many days.
@@ -74,7 +74,8 @@ impl TimePeriod {
             Self::Last90Days => days(until, 90),
             Self::LastQuarter => {
                 let until = quarter_begin(until);
-                let [middle, first] = [3, 6].map(|months| until.saturating_sub(months.months()));
+                let middle = quarter_begin(day_before(until));
+                let first = quarter_begin(day_before(middle));
                 Spans {
                     current: Span::new(middle, until),
                     prior: Span::new(first, middle),
@@ -83,12 +84,12 @@ impl TimePeriod {
             }
             Self::YearToDate => {
                 // On 1 January the year to date has no whole day yet: the year that is over is meant.
-                let first = until.saturating_sub(1.day()).first_of_year();
+                let first = day_before(until).first_of_year();
                 let current = Span::new(first, until);
                 Spans { current, prior: year_before(first, until), year_ago: None }
             }
             Self::Last12Months => {
-                let first = until.saturating_sub(1.year());
+                let first = year_back(until);
                 Spans { current: Span::new(first, until), prior: year_before(first, until), year_ago: None }
             }
         }
@@ -97,7 +98,7 @@ impl TimePeriod {
 
 /// So many days, those before, and both 52 weeks earlier, so that weekdays match.
 fn days(until: Date, count: i64) -> Spans {
-    let before = |days: i64| until.saturating_sub(days.days());
+    let before = |days: i64| until.saturating_sub(SignedDuration::from_hours(24 * days));
     let year = 52 * 7;
     Spans {
         current: Span::new(before(count), until),
@@ -110,12 +111,23 @@ fn days(until: Date, count: i64) -> Spans {
 }
 
 fn year_before(first: Date, until: Date) -> Span {
-    Span::new(first.saturating_sub(1.year()), until.saturating_sub(1.year()))
+    Span::new(year_back(first), year_back(until))
 }
 
+fn day_before(day: Date) -> Date {
+    day.saturating_sub(SignedDuration::from_hours(24))
+}
+
+/// The same day of the year before. A leap day has none: the day before it stands in.
+fn year_back(day: Date) -> Date {
+    let year = day.year() - 1;
+    Date::new(year, day.month(), day.day()).or_else(|_| Date::new(year, 2, 28)).unwrap_or(day)
+}
+
+/// The first day of the quarter in which `day` lies.
 fn quarter_begin(day: Date) -> Date {
-    let months_in = i64::from((day.month() - 1) % 3);
-    day.first_of_month().saturating_sub(months_in.months())
+    let first_month = day.month() - (day.month() - 1) % 3;
+    Date::new(day.year(), first_month, 1).unwrap_or(day)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stockade_sdk::jiff::{ToSpan, civil::Date};
+use stockade_sdk::jiff::{SignedDuration, civil::Date};
 use stockade_sdk::{Error, caller, sql};
 
 use crate::TIME_ZONE;
@@ -75,7 +75,7 @@ fn find(mut stores: Vec<Store>, StoreId(wanted): &StoreId) -> Result<Store, Erro
 
 fn until(days: &Days) -> Result<Date, Error> {
     match days.last_sale {
-        Some(last_sale) => Ok(days.today.min(last_sale.saturating_add(1.day()))),
+        Some(last_sale) => Ok(days.today.min(last_sale.saturating_add(SignedDuration::from_hours(24)))),
         None => Err(Error::validation("NO_SALES", "there are no sales that you may see")),
     }
 }
