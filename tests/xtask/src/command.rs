@@ -11,12 +11,8 @@ use anyhow::{Context, Result, bail};
 /// # Errors
 /// Where the program is missing or ends with another status than zero; the text shows the command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::from(io::stderr()));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{}`", line(command)))?;
+    command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));
+    let status = command.status().with_context(|| format!("cannot run `{}`", line(command)))?;
     if !status.success() {
         bail!("`{}` ended with {status}", line(command));
     }
@@ -28,21 +24,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// # Errors
 /// As [`run`], and where the output is not UTF-8.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run `{}`", line(command)))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run `{}`", line(command)))?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` ended with {}\n{}",
-            line(command),
-            output.status,
-            messages.trim_end()
-        );
+        bail!("`{}` ended with {}\n{}", line(command), output.status, messages.trim_end());
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("the output of `{}` is not UTF-8", line(command)))
+    String::from_utf8(output.stdout).with_context(|| format!("the output of `{}` is not UTF-8", line(command)))
 }
 
 /// The command as it would be typed.
@@ -72,13 +59,9 @@ mod tests {
 
     #[test]
     fn errors_show_the_command_and_its_messages() {
-        let error =
-            output(Command::new("sh").args(["-c", "echo no such table >&2; exit 3"])).unwrap_err();
+        let error = output(Command::new("sh").args(["-c", "echo no such table >&2; exit 3"])).unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains("`sh -c 'echo no such table >&2; exit 3'` ended with exit status: 3"),
-            "{text}"
-        );
+        assert!(text.contains("`sh -c 'echo no such table >&2; exit 3'` ended with exit status: 3"), "{text}");
         assert!(text.ends_with("no such table"), "{text}");
         let missing = run(&mut Command::new("no-such-program-here")).unwrap_err();
         assert_eq!(missing.to_string(), "cannot run `no-such-program-here`");
@@ -87,11 +70,7 @@ mod tests {
     #[test]
     fn quoting_survives_a_shell() {
         for word in ["plain", "two words", "it's", "$HOME", "", "a\"b"] {
-            let echoed = output(
-                Command::new("sh")
-                    .arg("-c")
-                    .arg(format!("printf %s {}", quoted(word.as_ref()))),
-            );
+            let echoed = output(Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(word.as_ref()))));
             assert_eq!(echoed.unwrap(), word);
         }
     }

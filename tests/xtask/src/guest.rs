@@ -43,21 +43,28 @@ impl Toolchain {
     /// Sets on a cargo command what this toolchain needs.
     pub(crate) fn apply(&self, cargo: &mut Command) {
         if let Self::Private { rustc } = self {
-            cargo
-                .env("RUSTC", rustc)
-                .env_remove("RUSTC_WRAPPER")
-                .env_remove("RUSTC_WORKSPACE_WRAPPER");
+            cargo.env("RUSTC", rustc).env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
         }
     }
 }
 
+/// The triple of this machine, as the compiler in use names it.
+///
+/// # Errors
+/// Where there is no `rustc`, or it prints something new.
+pub(crate) fn host() -> Result<String> {
+    field("host:")
+}
+
+/// A line of `rustc -vV`, such as `host: x86_64-unknown-linux-gnu`.
+fn field(name: &str) -> Result<String> {
+    let verbose = command::output(Command::new("rustc").arg("-vV"))?;
+    let value = verbose.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    value.map(str::to_owned).with_context(|| format!("`rustc -vV` prints no {name}"))
+}
+
 /// Whether the toolchain in use can compile for the target: the folder is named whether it exists or not.
 fn installed() -> Result<bool> {
-    let libdir = command::output(Command::new("rustc").args([
-        "--print",
-        "target-libdir",
-        "--target",
-        TARGET,
-    ]))?;
+    let libdir = command::output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
     Ok(PathBuf::from(libdir.trim_end()).is_dir())
 }

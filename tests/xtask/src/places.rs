@@ -28,10 +28,7 @@ impl Places {
     /// Where neither the environment nor the user's home says where to put things.
     pub(crate) fn find() -> Result<Self> {
         let (mut cache, data) = if is_root()? {
-            (
-                PathBuf::from("/var/cache/stockade"),
-                PathBuf::from("/var/lib/stockade"),
-            )
+            (PathBuf::from("/var/cache/stockade"), PathBuf::from("/var/lib/stockade"))
         } else {
             (
                 base("XDG_CACHE_HOME", ".cache")?.join("stockade"),
@@ -47,10 +44,7 @@ impl Places {
 
 /// The XDG base directory specification: the variable if it is an absolute path, else a folder in the home.
 fn base(variable: &str, under_home: &str) -> Result<PathBuf> {
-    if let Some(dir) = env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute())
-    {
+    if let Some(dir) = env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute()) {
         return Ok(dir);
     }
     let home = env::var_os("HOME")
@@ -61,10 +55,7 @@ fn base(variable: &str, under_home: &str) -> Result<PathBuf> {
 
 /// Whether this process is root. `id` is asked because std has no call for it.
 fn is_root() -> Result<bool> {
-    let output = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("running `id -u`")?;
+    let output = Command::new("id").arg("-u").output().context("running `id -u`")?;
     Ok(output.stdout.trim_ascii() == b"0")
 }
 
@@ -72,4 +63,11 @@ fn is_root() -> Result<bool> {
 pub(crate) fn repository() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// Where this build's artifacts are: the folder above the profile that holds this binary.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let binary = env::current_exe().context("finding this program")?;
+    let directory = binary.ancestors().nth(2);
+    Ok(directory.with_context(|| format!("{} lies in no target directory", binary.display()))?.to_owned())
 }

