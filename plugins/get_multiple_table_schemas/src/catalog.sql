@@ -39,6 +39,7 @@ SELECT
        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number),
      'definition', pg_get_constraintdef(c.oid)) ORDER BY c.contype, c.conname)
    FROM pg_catalog.pg_constraint c
-   WHERE c.conrelid = t.table_id AND c.contype IN ('p', 'f', 'u', 'c')) AS constraints
+   WHERE c.conrelid = t.table_id
+     AND (c.contype IN ('p', 'u', 'c') OR c.contype = 'f' AND has_any_column_privilege(c.confrelid, 'SELECT'))) AS constraints
 FROM tables t
 ORDER BY 1

@@ -30,7 +30,7 @@ struct Table {
     name: String,
     /// What it holds.
     comment: Option<String>,
-    /// True where you see only some rows: those of your stores, or your own.
+    /// True where row security decides which rows you see; the comment says which.
     row_security: bool,
     /// The columns that you may read.
     columns: Vec<Column>,
@@ -77,7 +77,7 @@ impl Tool for GetMultipleTableSchemas {
     const NAME: &'static str = "get_multiple_table_schemas";
     const TITLE: &'static str = "Table schemas";
     const DESCRIPTION: &'static str = "Get tables of Zava's retail data: comments, columns with types, defaults \
-        and comments, primary, unique and foreign keys, possible values, and whether row security limits which \
+        and comments, primary, unique and foreign keys, possible values, and whether row security decides which \
         rows you see. Use it before execute_sales_query, for all tables that a query needs in one call. Without \
         table_names it gives every table that you may read. It gives structure and never rows; at most 20 names.";
     type Input = Input;

@@ -24,7 +24,7 @@ fn table(table: &Table) -> String {
         text.push_str(&format!("  check {check}\n"));
     }
     if table.row_security {
-        text.push_str("  row security: you see your own rows only\n");
+        text.push_str("  row security decides which rows you see\n");
     }
     text
 }

@@ -10,6 +10,8 @@ pub(crate) struct Facts {
     /// Both periods a year earlier, where that tells the season.
     pub(crate) year_ago: Option<[Totals; 2]>,
     pub(crate) customers: CustomerFlow,
+    /// The same between the periods of a year ago.
+    pub(crate) customers_year_ago: Option<CustomerFlow>,
     /// Every product that sold in one of the periods.
     pub(crate) products: Vec<ProductSales>,
     /// The days of this period that had sales, in order.

@@ -1,7 +1,8 @@
 //! What changed, why it may have, and by how much.
 //!
-//! Each kind of insight is a function of the facts that says something or nothing. What is small beside
-//! the prior revenue is left out: a list of everything tells nothing.
+//! Each kind of insight is a function of the facts that says something or nothing, and bounds how many it
+//! gives. What is small beside the revenue is left out: a list of everything tells nothing. A price and a
+//! stock-out are told however small, since somebody can act on them.
 
 mod drivers;
 mod mix;
@@ -11,9 +12,6 @@ use zava::round_cents;
 
 use crate::facts::Facts;
 use crate::output::{Insight, Kind};
-
-/// How many insights at most, the first one included.
-const INSIGHTS_MAX: usize = 10;
 
 /// An amount below this share of the larger period's revenue is not told.
 const WORTH_TELLING: f64 = 0.01;
@@ -31,12 +29,14 @@ pub(crate) fn insights(facts: &Facts) -> Vec<Insight> {
     parts.extend(mix::margin(facts));
     parts.extend(week::unusual(facts));
     let least = WORTH_TELLING * now.max(before);
-    parts.retain(|insight| insight.amount.abs() >= least && insight.amount != 0.0);
+    parts.retain(|insight| {
+        let to_act_on = matches!(insight.kind, Kind::Price | Kind::Stock);
+        insight.amount != 0.0 && (to_act_on || insight.amount.abs() >= least)
+    });
     parts.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
 
     let mut insights = vec![drivers::headline(facts, &parts)];
     insights.extend(parts);
-    insights.truncate(INSIGHTS_MAX);
     insights
 }
 
@@ -58,7 +58,7 @@ fn dollars(amount: f64) -> String {
     format!("{sign}${grouped}")
 }
 
-/// `rose by 12.5 % (80 → 90)`-like: the verb and the percentage.
+/// The verb and the percentage: `rose by 12.5 %`.
 fn moved(now: f64, before: f64) -> String {
     match zava::change_percent(now, before) {
         Some(change) if change > 0.0 => format!("rose by {change} %"),

@@ -5,7 +5,7 @@ use stockade_sdk::sql::{IntoParameters, Statement, Value, statement, uuid};
 use stockade_sdk::{Error, sql};
 use zava::{SOLD, Span, Spans, TIME_ZONE, day_begins};
 
-use crate::facts::{Facts, Totals};
+use crate::facts::{CustomerFlow, Facts, Totals};
 
 /// Parameters: `$1` the store, `$2` and `$3` this period's first day and the day after its last, `$4` and
 /// `$5` the prior one's. The totals go on with the same of a year ago, `$6` to `$9`.
@@ -23,7 +23,7 @@ pub(crate) fn facts(store_id: &str, spans: Spans) -> Result<Facts, Error> {
     let both = [spans.current, spans.prior];
     let [totals, customers, products, days] = sql::query_all([
         totals(store_id, spans),
-        statement(customers(), parameters(store_id, &both)),
+        customers(store_id, spans),
         statement(products(), parameters(store_id, &both)),
         statement(days(), parameters(store_id, &[spans.current])),
     ])?;
@@ -45,21 +45,27 @@ pub(crate) fn facts(store_id: &str, spans: Spans) -> Result<Facts, Error> {
             customers,
         })
     };
+    let mut customers = customers.all::<CustomerFlow>()?.into_iter();
     Ok(Facts {
         current: of(0),
         prior: of(1),
         year_ago: spans.year_ago.map(|_| [of(2), of(3)]),
-        customers: customers.one()?,
+        customers: customers.next().unwrap_or_default(),
+        customers_year_ago: customers.next(),
         products: products.all()?,
         days: days.all()?,
         until: spans.current.until,
     })
 }
 
+/// This period and the prior one, then both a year ago, if that is asked for.
+fn all(spans: Spans) -> Vec<Span> {
+    [spans.current, spans.prior].into_iter().chain(spans.year_ago.into_iter().flatten()).collect()
+}
+
 /// One index range a period: a single scan over all of them would read the years between.
 fn totals(store_id: &str, spans: Spans) -> Statement {
-    let mut all = vec![spans.current, spans.prior];
-    all.extend(spans.year_ago.into_iter().flatten());
+    let all = all(spans);
     let select = |span: usize| {
         let within = within(2 + 2 * span, 3 + 2 * span);
         format!(
@@ -72,26 +78,35 @@ fn totals(store_id: &str, spans: Spans) -> Statement {
     statement(text.join("\nUNION ALL\n"), parameters(store_id, &all))
 }
 
-fn customers() -> String {
-    let (current, prior) = (within(2, 3), within(4, 5));
-    let (first, until) = (day_begins(2), day_begins(3));
+/// One row for this period against the prior one, and one for the same a year ago.
+fn customers(store_id: &str, spans: Spans) -> Statement {
+    let all = all(spans);
+    let text: Vec<_> = (0..all.len() / 2).map(customer_flow).collect();
+    let text = format!("{}\nORDER BY pair", text.join("\nUNION ALL\n"));
+    statement(text, parameters(store_id, &all))
+}
+
+fn customer_flow(pair: usize) -> String {
+    let [first, until, prior_first, prior_until] = [2, 3, 4, 5].map(|number| number + 4 * pair);
+    let (current, prior) = (within(first, until), within(prior_first, prior_until));
+    let (first, until) = (day_begins(first), day_begins(until));
     format!(
-        "WITH spent AS (
-           SELECT o.customer_id,
-                  sum(o.total_amount) FILTER (WHERE {current}) AS now,
-                  sum(o.total_amount) FILTER (WHERE {prior}) AS before
-           FROM retail.orders o
-           WHERE o.store_id = $1 AND {SOLD} AND ({current} OR {prior})
-           GROUP BY o.customer_id
-         )
-         SELECT count(*) FILTER (WHERE s.now IS NOT NULL AND s.before IS NOT NULL) AS kept,
+        "SELECT {pair}::int8 AS pair,
+                count(*) FILTER (WHERE s.now IS NOT NULL AND s.before IS NOT NULL) AS kept,
                 count(*) FILTER (WHERE s.before IS NULL) AS gained,
                 count(*) FILTER (WHERE s.before IS NULL AND c.created_at >= {first} AND c.created_at < {until})
                   AS registered,
                 count(*) FILTER (WHERE s.now IS NULL) AS lost,
                 coalesce(sum(s.now) FILTER (WHERE s.before IS NULL), 0) AS gained_revenue,
                 coalesce(sum(s.before) FILTER (WHERE s.now IS NULL), 0) AS lost_revenue
-         FROM spent s
+         FROM (
+           SELECT o.customer_id,
+                  sum(o.total_amount) FILTER (WHERE {current}) AS now,
+                  sum(o.total_amount) FILTER (WHERE {prior}) AS before
+           FROM retail.orders o
+           WHERE o.store_id = $1 AND {SOLD} AND ({current} OR {prior})
+           GROUP BY o.customer_id
+         ) s
          JOIN retail.customers c ON c.store_id = $1 AND c.customer_id = s.customer_id"
     )
 }

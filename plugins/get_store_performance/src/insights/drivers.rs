@@ -13,23 +13,15 @@ pub(super) fn headline(facts: &Facts, parts: &[Insight]) -> Insight {
         return insight(Kind::Revenue, 0.0, what, None);
     }
     let what = format!("Revenue {}: {} after {}.", moved(now, before), dollars(now), dollars(before));
-    // The parts come largest first: those that pull the way the revenue went explain it.
-    let same_way = |part: &&Insight| part.amount * (now - before) > 0.0 && part.kind != Kind::Margin;
-    let why = parts.iter().find(same_way).map(|part| {
-        let about = match part.kind {
-            Kind::Orders => "the number of orders",
-            Kind::AverageOrder => "the size of an order",
-            Kind::Season => "the season",
-            Kind::Customers => "customers won and lost",
-            Kind::Category => "one category",
-            Kind::Price => "a changed price",
-            Kind::Discount => "discounts",
-            Kind::Stock => "products out of stock",
-            Kind::Week => "one unusual week",
-            Kind::Revenue | Kind::Margin => "the sum of small changes",
-        };
-        format!("The largest part is {about}: {}", part.what)
-    });
+    // The parts come largest first. Those that pull the way the revenue went may explain it: a factor
+    // that multiplies to it, and something that may be behind that.
+    let same_way = parts.iter().filter(|part| part.amount * (now - before) > 0.0);
+    let is_factor = |part: &&Insight| matches!(part.kind, Kind::Orders | Kind::AverageOrder);
+    let factor = same_way.clone().find(is_factor).map(|part| part.what.clone());
+    let cause = same_way.clone().find(|part| !is_factor(part) && part.kind != Kind::Margin);
+    let cause = cause.map(|part| format!("What may be behind it, first of all: {}", part.what));
+    let why: Vec<_> = factor.into_iter().chain(cause).collect();
+    let why = (!why.is_empty()).then(|| why.join(" "));
     insight(Kind::Revenue, now - before, what, why)
 }
 
@@ -132,8 +124,11 @@ pub(super) fn customers(facts: &Facts) -> Option<Insight> {
         dollars(flow.gained_revenue),
     );
     let lost = percent(flow.lost as f64, before as f64).unwrap_or(0.0);
+    let usual = facts.customers_year_ago.and_then(|flow| percent(flow.lost as f64, (flow.kept + flow.lost) as f64));
+    let usual = usual.map(|usual| format!(" (a year ago, between the same periods, {usual} %)")).unwrap_or_default();
     let why = format!(
-        "{lost} % of the customers were lost; of those gained {} registered in this period and {} came back.",
+        "{lost} % of the customers did not buy again{usual}; of those gained {} registered in this period and {} \
+         had bought earlier.",
         flow.registered,
         flow.gained - flow.registered,
     );
