@@ -1,1 +1,21 @@
-//! Placeholder.
+//! A real PostgreSQL, the real server and a client on the wire, for the end-to-end suite and the benchmark.
+//!
+//! [`Cluster::get`] starts one PostgreSQL a process, with the small Zava data in a template;
+//! [`TestApp`] is the whole server over a database of its own; [`Client`] calls it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod app;
+mod client;
+mod cluster;
+mod environment;
+
+pub use app::{TestApp, TestAppBuilder};
+pub use client::{Client, Reply};
+pub use cluster::{Cluster, TestDatabase};
+pub use environment::{Environment, WHY_IGNORED};

@@ -1,6 +1,6 @@
 //! The custom section in which a component carries its manifest.
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Parser, Payload};
 
 use crate::error::LoadError;
 
@@ -14,30 +14,31 @@ const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// The manifest must come last: a file that is still being written has none, and is not loaded.
 pub(crate) fn read(component: &[u8]) -> Result<&[u8], LoadError> {
     check_magic(component)?;
-    let mut found = None;
+    let mut manifests = 0_usize;
+    let mut last = None;
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|e| LoadError::NotAComponent(format!("it is damaged or cut short: {e}")))? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(core_module()),
+            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
+                manifests += 1;
+                last = Some(section.data());
+            }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 depth += 1;
-                found = None;
+                last = None;
             }
+            // The end of the component itself is no section.
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
-                let second = found.replace(section.data()).is_some();
-                if second {
-                    return Err(LoadError::Manifest("it has two manifests".into()));
-                }
-            }
-            _ if depth == 0 => found = None,
+            _ if depth == 0 => last = None,
             _ => {}
         }
     }
-    match found {
-        Some(bytes) if bytes.len() > MANIFEST_BYTES_MAX => {
-            Err(LoadError::Manifest(format!("its manifest has {} bytes; at most {MANIFEST_BYTES_MAX} are read", bytes.len())))
-        }
+    match last {
+        _ if manifests > 1 => Err(LoadError::Manifest(format!("it has {manifests} manifests; expected one"))),
+        Some(bytes) if bytes.len() > MANIFEST_BYTES_MAX => Err(LoadError::Manifest(format!(
+            "its manifest has {} bytes; at most {MANIFEST_BYTES_MAX} are read",
+            bytes.len()
+        ))),
         Some(bytes) => Ok(bytes),
         None => Err(LoadError::Manifest(
             "it has no manifest as its last section: pack it with `stockade plugin pack`, or wait until the file is whole".into(),
@@ -90,7 +91,7 @@ mod tests {
         assert!(write(&packed, b"{}").is_err());
         let mut twice = packed.clone();
         twice.extend_from_slice(packed.get(8..).expect("the section"));
-        assert!(matches!(read(&twice), Err(LoadError::Manifest(m)) if m.contains("two")));
+        assert!(matches!(read(&twice), Err(LoadError::Manifest(m)) if m.contains("2 manifests")));
     }
 
     #[test]

@@ -1,0 +1,16 @@
+//! The whole, from the wire to PostgreSQL and back. `cargo xtask test` runs it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod bad_input;
+mod callers;
+mod cancel;
+mod hostile;
+mod plugins;
+mod search;
+mod tools;

@@ -1,0 +1,210 @@
+//! The whole server, over a database of its own.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use stockade_server::{
+    App, RunningServer,
+    config::{Config, TokenDigest},
+};
+use tempfile::TempDir;
+
+use crate::{
+    client::Client,
+    cluster::{Cluster, TestDatabase},
+};
+
+/// What the reference plugins ask for, and `hostile` of `tests/guests` with them.
+const GRANTS: &str = include_str!("grants.toml");
+
+/// A server with its own database, plugin directory and configuration.
+pub struct TestApp {
+    /// Its database.
+    pub database: TestDatabase,
+    app: App,
+    server: RunningServer,
+    folder: TempDir,
+}
+
+/// How a [`TestApp`] differs from the plain one.
+#[derive(Default)]
+pub struct TestAppBuilder {
+    plugins: Vec<String>,
+    limits: String,
+    server: String,
+    database: String,
+}
+
+impl TestAppBuilder {
+    /// Only these plugins, of `plugins/` or `tests/guests`, by name; without a call, all of `plugins/`.
+    pub fn plugins(mut self, names: &[&str]) -> Self {
+        self.plugins.extend(names.iter().map(|&name| name.to_owned()));
+        self
+    }
+
+    /// Lines of the section `[server]`.
+    pub fn server(mut self, lines: &str) -> Self {
+        writeln!(self.server, "{lines}").expect("text");
+        self
+    }
+
+    /// Lines of the section `[database]`.
+    pub fn database(mut self, lines: &str) -> Self {
+        writeln!(self.database, "{lines}").expect("text");
+        self
+    }
+
+    /// Lines of the section `[plugins.limits]`.
+    pub fn limits(mut self, lines: &str) -> Self {
+        writeln!(self.limits, "{lines}").expect("text");
+        self
+    }
+
+    /// Start it.
+    pub async fn start(self) -> TestApp {
+        let cluster = Cluster::get().await;
+        let database = cluster.database().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let plugins = folder.path().join("plugins");
+        fs::create_dir(&plugins).expect("a folder");
+        let environment = cluster.environment();
+        let names = if self.plugins.is_empty() { names_in(&environment.plugins) } else { self.plugins.clone() };
+        for name in &names {
+            fs::copy(packed(name), plugins.join(format!("{name}.wasm"))).expect("a plugin");
+        }
+        fs::write(folder.path().join("grants.toml"), GRANTS).expect("grants");
+        let file = folder.path().join("stockade.toml");
+        fs::write(&file, self.configuration(&database, &environment.model)).expect("a configuration");
+        let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
+        let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
+        let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
+        TestApp { database, app, server, folder }
+    }
+
+    fn configuration(&self, database: &TestDatabase, model: &Path) -> String {
+        let readers = zava_retail::READER_ROLES.map(|role| format!("\"{role}\"")).join(", ");
+        // A cache on disk that all tests share: each plugin is compiled once.
+        let cache = std::env::temp_dir().join("stockade-e2e-components");
+        let mut text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n\
+             [database]\nurl = \"{}\"\nreader_roles = [{readers}]\nsearch_path = [\"retail\", \"public\"]\n\
+             context_key_file = \"{}\"\n{}\n\
+             [embedders.minilm]\nkind = \"candle\"\ndirectory = \"{}\"\n\
+             [collections.products]\nfunction = \"retail.search_products_by_description\"\nembedder = \"minilm\"\ndimension = 384\n\
+             [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n\
+             [plugins.limits]\n{}\n",
+            self.server,
+            database.login_url,
+            database.context_key_file.display(),
+            self.database,
+            model.display(),
+            cache.display(),
+            self.limits,
+        );
+        for caller in zava_retail::demo_callers() {
+            let roles = caller.roles.iter().map(|role| format!("\"{role}\"")).collect::<Vec<_>>().join(", ");
+            writeln!(
+                text,
+                "[callers.{}]\ntoken_sha256 = \"{}\"\ntenant = \"{}\"\nprincipal = \"{}\"\nroles = [{roles}]\n\
+                 reader_role = \"{}\"\ndisplay_name = \"{}\"\ntime_zone = \"{}\"",
+                caller.key,
+                TokenDigest::of(&token(caller.key)).to_hex(),
+                zava_retail::TENANT,
+                caller.principal,
+                caller.reader_role,
+                caller.display_name,
+                caller.time_zone,
+            )
+            .expect("text");
+        }
+        text
+    }
+}
+
+impl TestApp {
+    /// All reference plugins, default limits.
+    pub async fn start() -> Self {
+        TestAppBuilder::default().start().await
+    }
+
+    /// One that differs.
+    pub fn builder() -> TestAppBuilder {
+        TestAppBuilder::default()
+    }
+
+    /// A client of a demo caller, e.g. `head-office`, `seattle-store`.
+    pub fn client(&self, caller: &str) -> Client {
+        Client::new(self.url("/mcp"), Some(token(caller)))
+    }
+
+    /// A client with this token, or none.
+    pub fn client_with(&self, token: Option<&str>) -> Client {
+        Client::new(self.url("/mcp"), token.map(str::to_owned))
+    }
+
+    /// An address of the server.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.local_addr())
+    }
+
+    /// Where its plugins are.
+    pub fn plugins(&self) -> PathBuf {
+        self.folder.path().join("plugins")
+    }
+
+    /// The operator's grants.
+    pub fn grants_file(&self) -> PathBuf {
+        self.folder.path().join("grants.toml")
+    }
+
+    /// The parts that serve.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Wait until the list of tools has changed, and `expected` holds for it.
+    pub async fn until_tools(&self, expected: impl Fn(&[String]) -> bool) {
+        let mut changes = self.app.runtime().changes();
+        let wait = async {
+            loop {
+                changes.borrow_and_update();
+                let tools = self.client("head-office").tool_names().await;
+                if expected(&tools) {
+                    return;
+                }
+                changes.changed().await.expect("the runtime lives");
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("the tools change");
+    }
+
+    /// Stop it as SIGTERM does.
+    pub async fn stop(self) {
+        self.server.shutdown().await;
+        self.app.close().await;
+    }
+}
+
+/// A packed plugin of `plugins/` or `tests/guests`.
+pub fn packed(name: &str) -> PathBuf {
+    let environment = crate::Environment::read();
+    let file = format!("{name}.wasm");
+    let candidates = [environment.plugins.join(&file), environment.guests.join(&file)];
+    candidates.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("no plugin {name:?}")).clone()
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the plugins' folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "wasm"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
+}
+
+fn token(caller: &str) -> String {
+    format!("a-token-for-{caller}-in-the-tests-of-this-project")
+}

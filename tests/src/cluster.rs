@@ -1,0 +1,151 @@
+//! One PostgreSQL for a test process; a database for each test, cloned from one that is loaded once.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use stockade_db::{
+    ContextKey, EmbedderConfig, ReaderRole,
+    embedded::{EmbeddedConfig, EmbeddedPostgres},
+    setup::{self, SetupConfig},
+};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::environment::Environment;
+
+const TEMPLATE: &str = "zava_template";
+
+/// A running cluster, with [`TEMPLATE`] loaded.
+pub struct Cluster {
+    postgres: EmbeddedPostgres,
+    environment: Environment,
+    folder: TempDir,
+    /// `CREATE DATABASE` takes its template for itself.
+    cloning: Mutex<()>,
+}
+
+/// A database of one test.
+#[derive(Clone, Debug)]
+pub struct TestDatabase {
+    /// An administrator's URL.
+    pub admin_url: String,
+    /// The host's login.
+    pub login_url: String,
+    /// The key that signs callers' claims.
+    pub context_key_file: PathBuf,
+}
+
+impl Cluster {
+    /// The process's cluster. Its supervisor stops it when the process ends, however it ends.
+    pub async fn get() -> &'static Self {
+        static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+        CLUSTER
+            .get_or_init(|| async {
+                // On a thread of its own with a runtime of its own: a test's runtime ends with the test.
+                let (started, cluster) = tokio::sync::oneshot::channel();
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+                    let cluster = runtime.block_on(Self::start());
+                    started.send(cluster).unwrap_or_else(|_| panic!("nobody waits for the cluster"));
+                    runtime.block_on(std::future::pending::<()>());
+                });
+                cluster.await.expect("the cluster starts")
+            })
+            .await
+    }
+
+    async fn start() -> Self {
+        let environment = Environment::read();
+        // Not in the target directory: as root, PostgreSQL runs as another user, who may not look into it.
+        let folder = tempfile::Builder::new().prefix("stockade-e2e-").tempdir_in("/var/tmp").expect("a folder");
+        open_to_traverse(folder.path());
+        let config =
+            EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.path().join("postgres") };
+        let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
+        let cluster = Self { postgres, environment, folder, cloning: Mutex::default() };
+        cluster.load_template().await;
+        cluster
+    }
+
+    /// What `cargo xtask test` found.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// A new database with the small Zava data.
+    pub async fn database(&self) -> TestDatabase {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let _alone = self.cloning.lock().await;
+        self.administer(format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+        self.prepare(&name).await
+    }
+
+    async fn load_template(&self) {
+        self.administer(format!("CREATE DATABASE {TEMPLATE}")).await;
+        let database = self.prepare(TEMPLATE).await;
+        zava_retail::migrate(&database.admin_url).await.expect("the schema");
+        let options = zava_retail::LoadOptions::tests();
+        let model = stockade_db::embedder(&self.embedder()).expect("the model");
+        let embed = zava_retail::FnEmbedder::new("all-MiniLM-L6-v2", |texts: Vec<String>| {
+            let model = std::sync::Arc::clone(&model);
+            Box::pin(async move { model.embed(&texts).await.map_err(|e| e.for_log().into()) }) as _
+        });
+        zava_retail::load(&database.admin_url, options, &embed, &|_| {}).await.expect("the data");
+    }
+
+    /// The configuration of the embedding model.
+    pub fn embedder(&self) -> EmbedderConfig {
+        let table = format!("kind = 'candle'\ndirectory = '{}'", self.environment.model.display());
+        toml::from_str(&table).expect("a configuration")
+    }
+
+    /// Rights on a database are not cloned with it, so each is set up.
+    async fn prepare(&self, name: &str) -> TestDatabase {
+        let admin_url = self.postgres.url("postgres", name);
+        let context_key_file = self.folder.path().join("context.key");
+        let key = match ContextKey::read_file(&context_key_file) {
+            Ok(key) => key,
+            Err(_) => {
+                let key = ContextKey::generate().expect("randomness");
+                key.write_file(&context_key_file).expect("a key file");
+                key
+            }
+        };
+        let config = SetupConfig {
+            login_role: "stockade_login".into(),
+            login_password: None,
+            reader_roles: zava_retail::READER_ROLES.map(|role| role.parse::<ReaderRole>().expect("a role")).to_vec(),
+        };
+        setup::apply(&admin_url, &config, &key).await.unwrap_or_else(|e| panic!("set up: {}", e.for_log()));
+        TestDatabase { admin_url, login_url: self.postgres.url("stockade_login", name), context_key_file }
+    }
+
+    async fn administer(&self, statement: String) {
+        let mut connection =
+            PgConnection::connect(&self.postgres.url("postgres", "postgres")).await.expect("a connection");
+        connection.execute(AssertSqlSafe(statement)).await.expect("an administrator's statement");
+        connection.close().await.expect("a connection closes");
+    }
+}
+
+impl TestDatabase {
+    /// A connection as the administrator, to look behind the scenes.
+    pub async fn admin(&self) -> PgConnection {
+        PgConnection::connect(&self.admin_url).await.expect("an administrator's connection")
+    }
+
+    /// Rows of each tenant table, as the administrator counts them.
+    pub async fn count(&self, table: &'static str) -> i64 {
+        let statement = AssertSqlSafe(format!("SELECT count(*) FROM retail.{table}"));
+        sqlx::query_scalar(statement).fetch_one(&mut self.admin().await).await.expect("a count")
+    }
+}
+
+fn open_to_traverse(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+}
