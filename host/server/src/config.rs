@@ -2,8 +2,12 @@
 
 mod callers;
 mod error;
+mod log;
 mod server;
+mod whole;
 
 pub use callers::{CallerConfig, TokenDigest};
 pub use error::ConfigError;
+pub use log::{LogConfig, LogFormat};
 pub use server::ServerConfig;
+pub use whole::{Config, StdioConfig};

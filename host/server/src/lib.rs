@@ -1,12 +1,17 @@
 //! Serves tools to agents: the Model Context Protocol over HTTP and stdio, with authentication,
 //! limits and health.
 //!
-//! [`serve`] is the whole HTTP stack over any [`Tools`]; [`App`] is that stack over the plugin runtime
+//! [`serve`](serve()) is the whole HTTP stack over any [`Tools`]; [`App`] is that stack over the plugin runtime
 //! and the database, as the configuration file says.
 //!
 //! Where to look: [`config`] is the file, [`auth`] says who calls, `http/` is what happens before a
 //! message is read, `mcp/` what happens then, `errors` what a failed call tells whom.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")
+)]
 
+mod app;
 pub mod auth;
 pub mod config;
 pub mod environment;
@@ -17,6 +22,7 @@ mod server;
 pub mod telemetry;
 mod tools;
 
+pub use app::{App, AppError};
 pub use http::{AlwaysReady, Ready};
 pub use server::{RunningServer, StartError, serve};
 pub use tools::Tools;

@@ -1,0 +1,112 @@
+//! The server as the configuration file describes it: database, plugin runtime, transports.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use stockade_db::{Database, DbError};
+use stockade_runtime::{Runtime, RuntimeError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, ConfigError},
+    http::Ready,
+    mcp::{Shared, stdio},
+    server::{RunningServer, StartError, serve},
+};
+
+/// Why the server does not start. The texts are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be used.
+    #[error("cannot use the database: {0}; check [database]")]
+    Database(String),
+    /// The plugin runtime does not start.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl AppError {
+    fn database(error: &DbError) -> Self {
+        Self::Database(error.for_log())
+    }
+}
+
+/// The database and the plugins, running.
+pub struct App {
+    config: Config,
+    database: Database,
+    runtime: Arc<Runtime>,
+}
+
+struct DatabaseAnswers(Database);
+
+impl Ready for DatabaseAnswers {
+    fn ready(&self) -> BoxFuture<'_, bool> {
+        // The plugin directory has been read once before anything is served.
+        Box::pin(async { self.0.ping().await.is_ok() })
+    }
+}
+
+impl App {
+    /// Connects to the database, starting the embedded one where the configuration has it, and loads
+    /// the plugins.
+    ///
+    /// # Errors
+    /// Says what is missing or wrong, and what to do.
+    pub async fn start(config: Config) -> Result<Self, AppError> {
+        let database = Database::connect(&config.database).await.map_err(|error| AppError::database(&error))?;
+        match Runtime::start(&config.plugins, database.clone()).await {
+            Ok(runtime) => Ok(Self { config, database, runtime }),
+            Err(error) => {
+                database.close().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The plugin runtime.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// Serves over HTTP.
+    ///
+    /// # Errors
+    /// When the configuration has no caller with a token, or the address is taken.
+    pub async fn serve(&self) -> Result<RunningServer, AppError> {
+        let callers = self.config.known_callers()?;
+        if callers.no_tokens() {
+            let problem = "have no `token_sha256`, so nobody could call; run `stockade token new`";
+            return Err(ConfigError::value("callers", problem).into());
+        }
+        let ready = Arc::new(DatabaseAnswers(self.database.clone()));
+        Ok(serve(&self.config.server, callers, Arc::clone(&self.runtime) as _, ready).await?)
+    }
+
+    /// Serves one client on standard input and output, as the caller that `[stdio]` names, until the
+    /// client leaves or `stop` is cancelled.
+    ///
+    /// # Errors
+    /// When the configuration names no caller: there is no default.
+    pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), AppError> {
+        let missing = || ConfigError::value("stdio.caller", "is missing; over stdio it says who calls: write `[stdio]` and `caller = \"NAME\"`");
+        let stdio = self.config.stdio.as_ref().ok_or_else(missing)?;
+        let known = self.config.known_callers()?.by_name(&stdio.caller).ok_or_else(missing)?;
+        let shared = Arc::new(Shared::new(Arc::clone(&self.runtime) as _, &self.config.server));
+        stdio::serve(&self.config.server, shared, known, stop).await;
+        Ok(())
+    }
+
+    /// Ends the plugins' calls, closes the pools and stops the embedded database.
+    pub async fn close(self) {
+        self.runtime.shutdown().await;
+        self.database.close().await;
+    }
+}

@@ -1,0 +1,203 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use stockade_db::{CollectionConfig, DatabaseConfig, EmbedderConfig};
+use stockade_runtime::RuntimeConfig;
+
+use super::{CallerConfig, ConfigError, LogConfig, ServerConfig};
+use crate::auth::Callers;
+
+/// `stockade.toml`. There is no `Debug`: nobody prints it whole.
+#[derive(Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[database]`, `[embedders.*]` and `[collections.*]`
+    pub database: DatabaseConfig,
+    /// `[plugins]`
+    pub plugins: RuntimeConfig,
+    /// `[callers.*]`
+    pub callers: BTreeMap<String, CallerConfig>,
+    /// `[stdio]`
+    pub stdio: Option<StdioConfig>,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+/// The section `[stdio]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StdioConfig {
+    /// The name of the caller, a table in `[callers]`, as whom `stockade stdio` serves.
+    pub caller: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    server: ServerConfig,
+    database: DatabaseConfig,
+    #[serde(default)]
+    embedders: BTreeMap<String, EmbedderConfig>,
+    #[serde(default)]
+    collections: BTreeMap<String, CollectionConfig>,
+    plugins: RuntimeConfig,
+    #[serde(default)]
+    callers: BTreeMap<String, CallerConfig>,
+    stdio: Option<StdioConfig>,
+    #[serde(default)]
+    log: LogConfig,
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Says which file, line or key is wrong, and what was expected. Never shows a value.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|reason| ConfigError::Read { path: path.to_owned(), reason })?;
+        let file: File = toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?;
+        let mut config = Self {
+            server: file.server,
+            database: DatabaseConfig { embedders: file.embedders, collections: file.collections, ..file.database },
+            plugins: file.plugins,
+            callers: file.callers,
+            stdio: file.stdio,
+            log: file.log,
+        };
+        config.resolve_paths(path.parent().unwrap_or(Path::new("")));
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The callers, ready to be looked up.
+    ///
+    /// # Errors
+    /// As [`Callers::new`].
+    pub fn known_callers(&self) -> Result<Callers, ConfigError> {
+        Callers::new(&self.callers, &self.server)
+    }
+
+    /// A client starts the server from any folder, so the working directory says nothing.
+    fn resolve_paths(&mut self, folder: &Path) {
+        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
+        let DatabaseConfig { context_key_file, embedded, embedders, .. } = &mut self.database;
+        resolve(context_key_file);
+        if let Some(embedded) = embedded {
+            resolve(&mut embedded.data_dir);
+            embedded.bin_dir.as_mut().map(resolve);
+        }
+        for embedder in embedders.values_mut() {
+            match embedder {
+                EmbedderConfig::Candle { directory, .. } => resolve(directory),
+                EmbedderConfig::OpenAi { api_key_file, .. } => {
+                    api_key_file.as_mut().map(resolve);
+                }
+            }
+        }
+        resolve(&mut self.plugins.directory);
+        resolve(&mut self.plugins.grants_file);
+        self.plugins.cache_dir.as_mut().map(resolve);
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.server.validate()?;
+        self.known_callers()?;
+        if self.database.url.is_some() == self.database.embedded.is_some() {
+            return Err(ConfigError::value("database", "must have either `url` or `embedded`, and not both"));
+        }
+        for (name, caller) in &self.callers {
+            let listed = self.database.reader_roles.iter().any(|role| role.as_str() == caller.reader_role);
+            if !listed {
+                let key = format!("callers.{name}.reader_role");
+                return Err(ConfigError::value(key, "is not listed in `reader_roles` of [database]"));
+            }
+        }
+        for (name, collection) in &self.database.collections {
+            if !self.database.embedders.contains_key(&collection.embedder) {
+                let key = format!("collections.{name}.embedder");
+                return Err(ConfigError::value(key, "names no table in [embedders]"));
+            }
+        }
+        if let Some(stdio) = &self.stdio
+            && !self.callers.contains_key(&stdio.caller)
+        {
+            return Err(ConfigError::value("stdio.caller", "names no table in [callers]"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        [database]
+        url = "postgres://login:hunter2@localhost/zava"
+        reader_roles = ["reader"]
+        search_path = ["public"]
+        context_key_file = "context.key"
+        [plugins]
+        directory = "plugins"
+        grants_file = "/etc/grants.toml"
+        [callers.office]
+        tenant = "zava"
+        principal = "p"
+        reader_role = "reader"
+    "#;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("stockade.toml");
+        std::fs::write(&path, text).expect("a file");
+        Config::load(&path)
+    }
+
+    fn refusal(text: &str) -> String {
+        let error = load(text).err().expect("a refusal").to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        error
+    }
+
+    #[test]
+    fn a_minimal_file_has_defaults_and_paths_of_its_own_folder() {
+        let config = load(MINIMAL).expect("a configuration");
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8808");
+        assert_eq!(config.server.body_bytes_max, 4_194_304);
+        assert!(config.plugins.directory.is_absolute());
+        assert_eq!(config.plugins.grants_file, Path::new("/etc/grants.toml"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_never_shown() {
+        for (from, to, expected) in [
+            ("url =", "urll =", "unknown field `urll`"),
+            ("url = \"postgres://login:hunter2@localhost/zava\"", "", "either `url` or `embedded`"),
+            ("[plugins]", "[plugin]", "unknown field `plugin`"),
+            ("[callers.office]", "[callers.office]\ntoken_sha256 = \"hunter2\"", "stockade token new"),
+            ("[callers.office]", "[callers.office]\nroles = \"hunter2\"", "expected a sequence"),
+            ("reader_role = \"reader\"", "reader_role = \"other\"", "callers.office.reader_role"),
+            ("principal = \"p\"", "principal = \"\"", "callers.office.principal"),
+            ("[database]", "[stdio]\ncaller = \"nobody\"\n[database]", "stdio.caller"),
+            ("[database]", "[server]\nlisten = \"hunter2\"\n[database]", "line 3"),
+            ("[database]", "[server]\nbody_bytes_max = 0\n[database]", "server.body_bytes_max"),
+        ] {
+            let text = MINIMAL.replacen(from, to, 1);
+            assert_ne!(text, MINIMAL, "{from}");
+            let error = refusal(&text);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Path::new("/nowhere/stockade.toml")).err().expect("a refusal").to_string();
+        assert!(error.contains("/nowhere/stockade.toml"), "{error}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole HTTP stack over real TCP, with tools that need nothing: no database, no plugin.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod access;
+mod calls;
+mod client;
+mod harness;
+mod limits;
+mod malformed;
+mod notifications;
+mod sessions;
+mod shutdown;
+mod stub;
