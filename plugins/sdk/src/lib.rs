@@ -78,3 +78,8 @@ pub mod __private {
     pub use crate::plugin::start;
     pub use crate::tool::{describe, is_tool_name, run};
 }
+
+/// The guide's plugin compiles: its code is run as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod guide {}
