@@ -10,10 +10,10 @@ mod tables;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use sqlx::{Executor, PgPool, Row};
+use sqlx::{Connection, Executor, PgConnection, PgPool, Row};
 
 use crate::RetailError;
-use crate::connection::{administrator, owner_pool};
+use crate::connection::{administrator, owner_pool, owner_with_lock};
 use crate::error::Doing;
 use crate::generate::{Customers, World};
 use crate::options::{LoadOptions, Size};
@@ -129,31 +129,31 @@ pub async fn load(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<LoadedInfo, RetailError> {
     let world = Arc::new(World::new(options)?);
+    let mut control = owner_with_lock(admin_url, LOCK_KEY).await?;
     let pool = owner_pool(admin_url).await?;
-    let result = load_into(&pool, world, embedder, progress).await;
+    let result = load_into(&mut control, &pool, world, embedder, progress).await;
     pool.close().await;
+    // The lock goes with the connection; what a failing goodbye would say adds nothing.
+    let _ = control.close().await;
     result
 }
 
 async fn load_into(
+    control: &mut PgConnection,
     pool: &PgPool,
     world: Arc<World>,
     embedder: &dyn Embedder,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<LoadedInfo, RetailError> {
-    // The lock lives as long as this connection, which is closed on every way out.
-    let mut control = pool.acquire().await.doing("connecting as zava_owner")?.detach();
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK_KEY).execute(&mut control).await.doing("waiting for another load to end")?;
-    set_aside::take_away(&mut control).await?;
+    set_aside::take_away(control).await?;
     let customers = Arc::new(Customers::new(&world));
-    tables::reference(&mut control, &world).await?;
+    tables::reference(control, &world).await?;
     let (order_items, ()) = tokio::try_join!(
         tables::rows(pool, &world, &customers, progress),
         embeddings::load(pool, &world, embedder, progress),
     )?;
     set_aside::put_back(pool, progress).await?;
-    control.execute("RESET search_path").await.doing("gathering statistics")?;
-    tables::statistics(&mut control, progress).await?;
+    tables::statistics(control, progress).await?;
     let info = LoadedInfo {
         options: world.options,
         embedding_model: embedder.model().to_owned(),
@@ -162,11 +162,11 @@ async fn load_into(
         orders: u64::from(world.options.size.orders()),
         order_items,
     };
-    record(&mut control, &info).await?;
+    record(control, &info).await?;
     Ok(info)
 }
 
-async fn record(control: &mut sqlx::PgConnection, info: &LoadedInfo) -> Result<(), RetailError> {
+async fn record(control: &mut PgConnection, info: &LoadedInfo) -> Result<(), RetailError> {
     sqlx::query(
         "INSERT INTO zava_setup.loads (size, today, seed, embedding_model, products, customers, orders, order_items) \
          VALUES ($1, $2::text::date, $3, $4, $5, $6, $7, $8)",

@@ -3,9 +3,9 @@
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 
+use crate::RetailError;
 use crate::connection::administrator;
 use crate::error::Doing;
-use crate::RetailError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./sql");
 

@@ -4,9 +4,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rand::RngExt;
 
-use crate::effects::{
-    ANOMALY_ORDERS_FACTOR, GROWTH_A_YEAR, GROWTH_A_YEAR_ONLINE, LOST_SHARE, LOST_STORE,
-};
+use crate::effects::{ANOMALY_ORDERS_FACTOR, GROWTH_A_YEAR, GROWTH_A_YEAR_ONLINE, LOST_SHARE, LOST_STORE};
 use crate::options::{FIRST_DAY, pacific};
 use crate::stores::{STORES, Store};
 
@@ -34,9 +32,7 @@ pub(super) struct Day {
 impl Day {
     fn new(date: Date, time_zone: &TimeZone, today: Date) -> Self {
         // By way of noon, as clocks change in the night.
-        let noon_s = time_zone
-            .to_timestamp(date.at(12, 0, 0, 0))
-            .map_or(0, jiff::Timestamp::as_second);
+        let noon_s = time_zone.to_timestamp(date.at(12, 0, 0, 0)).map_or(0, jiff::Timestamp::as_second);
         Self {
             date,
             number: day_number(date),
@@ -122,5 +118,6 @@ pub(super) fn is_anomaly(world: &World, day: &Day, store: &Store) -> bool {
 }
 
 fn is_thanksgiving(date: Date) -> bool {
-    date.month() == 11 && date.first_of_month().nth_weekday_of_month(4, jiff::civil::Weekday::Thursday).is_ok_and(|day| day == date)
+    date.month() == 11
+        && date.first_of_month().nth_weekday_of_month(4, jiff::civil::Weekday::Thursday).is_ok_and(|day| day == date)
 }

@@ -118,7 +118,8 @@ impl Draw {
     fn customer(&mut self, others: &[Customer], rng: &mut ChaCha8Rng) -> Customer {
         let store = self.stores.draw(rng);
         let group = self.groups.draw(rng);
-        let known = (!others.is_empty() && rng.random_bool(SHARED_SHARE)).then(|| &others[rng.random_range(0..others.len())]);
+        let known =
+            (!others.is_empty() && rng.random_bool(SHARED_SHARE)).then(|| &others[rng.random_range(0..others.len())]);
         let (first_name, last_name, mut email) = match known {
             Some(known) => (known.first_name, known.last_name, known.email.clone()),
             None => self.person(rng),

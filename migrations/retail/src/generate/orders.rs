@@ -161,7 +161,11 @@ impl<'a> Orders<'a> {
             id: id_of(placed_s, rng),
             product,
             // Contractors buy by the stack, others a few.
-            quantity: if group == CONTRACTORS { one.max(other) } else { one.min(other).min(rng.random_range(1..=quantity_max)) },
+            quantity: if group == CONTRACTORS {
+                one.max(other)
+            } else {
+                one.min(other).min(rng.random_range(1..=quantity_max))
+            },
             unit_price_cents: if old_price {
                 (entry.price_cents as f64 / PRICE_RISE_FACTOR).round() as i64
             } else {

@@ -28,12 +28,17 @@ impl Taste {
         let days = || (0..12).flat_map(|month| (0..7).map(move |weekday| (month, weekday)));
         let categories: Vec<Weighted> = CUSTOMER_GROUPS
             .iter()
-            .flat_map(|group| days().map(move |(month, weekday)| Weighted::new(wishes(catalogue, group, month, weekday))))
+            .flat_map(|group| {
+                days().map(move |(month, weekday)| Weighted::new(wishes(catalogue, group, month, weekday)))
+            })
             .collect();
         let groups = days()
             .map(|(month, weekday)| {
                 Weighted::new(CUSTOMER_GROUPS.iter().enumerate().map(|(index, group)| {
-                    group.share * group.frequency * group.weekdays[weekday] * categories[cell(index, month, weekday)].total()
+                    group.share
+                        * group.frequency
+                        * group.weekdays[weekday]
+                        * categories[cell(index, month, weekday)].total()
                 }))
             })
             .collect();

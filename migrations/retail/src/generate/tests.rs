@@ -96,7 +96,8 @@ fn the_data_ends_on_the_morning_of_today() {
     let world = World::new(options(Size::Full)).unwrap();
     let customers = Customers::new(&world);
     let last = Orders::new(&world, &customers).last().unwrap();
-    let midnight_s = date(2026, 11, 2).at(8, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
+    let midnight_s =
+        date(2026, 11, 2).at(8, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
     assert!(!last.is_empty());
     for order in last {
         assert!((7 * 3600..9 * 3600).contains(&(order.placed_s - midnight_s)));

@@ -47,7 +47,11 @@ pub(super) async fn copy_all(connection: &mut PgConnection, target: Target, rows
     copy(connection, target, receiver).await
 }
 
-fn set_forced<'a>(connection: &'a mut PgConnection, table: &'static str, forced: bool) -> BoxFuture<'a, Result<(), RetailError>> {
+fn set_forced<'a>(
+    connection: &'a mut PgConnection,
+    table: &'static str,
+    forced: bool,
+) -> BoxFuture<'a, Result<(), RetailError>> {
     let no = if forced { "" } else { "NO " };
     let statement = format!("ALTER TABLE retail.{table} {no}FORCE ROW LEVEL SECURITY");
     Box::pin(async move {

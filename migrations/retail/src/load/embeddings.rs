@@ -51,7 +51,10 @@ fn check(embedding: &[f32]) -> Result<(), RetailError> {
         ));
     }
     if !embedding.iter().all(|element| element.is_finite()) || embedding.iter().all(|element| *element == 0.0) {
-        return Err(shape("a vector without a direction".to_owned(), "finite elements, one of them not zero".to_owned()));
+        return Err(shape(
+            "a vector without a direction".to_owned(),
+            "finite elements, one of them not zero".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -36,7 +36,14 @@ impl Rows {
             "stores" => {
                 for store in &STORES {
                     let id = store_id(store.key);
-                    self.row(format_args!("{id}\t{}\t{}\t{}\t{}\t{}", store.name, store.location, store.manager, store.is_online(), store.opened_on));
+                    self.row(format_args!(
+                        "{id}\t{}\t{}\t{}\t{}\t{}",
+                        store.name,
+                        store.location,
+                        store.manager,
+                        store.is_online(),
+                        store.opened_on
+                    ));
                 }
             }
             "categories" => {
@@ -45,7 +52,9 @@ impl Rows {
                 }
             }
             "product_types" => {
-                for (product_type, category) in catalogue.types.iter().filter_map(|one| Some((one, catalogue.categories.get(one.category)?))) {
+                for (product_type, category) in
+                    catalogue.types.iter().filter_map(|one| Some((one, catalogue.categories.get(one.category)?)))
+                {
                     self.row(format_args!("{}\t{}\t{}", product_type.id, category.id, product_type.name));
                 }
             }
@@ -103,7 +112,13 @@ impl Rows {
         if let Some(product) = world.catalogue.products.get(stock.product) {
             // Counted before the doors opened.
             let counted = format_args!("{} 12:00:00+00", world.options.today).to_string();
-            self.row(format_args!("{}\t{}\t{}\t{}\t{counted}", store(stock.store), product.id, stock.level, stock.reorder_level));
+            self.row(format_args!(
+                "{}\t{}\t{}\t{}\t{counted}",
+                store(stock.store),
+                product.id,
+                stock.level,
+                stock.reorder_level
+            ));
         }
     }
 

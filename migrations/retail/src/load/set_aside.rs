@@ -57,11 +57,12 @@ pub(super) async fn take_away(control: &mut PgConnection) -> Result<(), RetailEr
 /// Put everything back: indexes on several connections, then foreign keys one after the other.
 pub(super) async fn put_back(pool: &PgPool, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), RetailError> {
     let doing = "reading what was set aside";
-    let aside: Vec<(String, String, String, String)> =
-        sqlx::query_as("SELECT kind, table_name, object_name, definition FROM zava_setup.set_aside ORDER BY table_name, object_name")
-            .fetch_all(pool)
-            .await
-            .doing(doing)?;
+    let aside: Vec<(String, String, String, String)> = sqlx::query_as(
+        "SELECT kind, table_name, object_name, definition FROM zava_setup.set_aside ORDER BY table_name, object_name",
+    )
+    .fetch_all(pool)
+    .await
+    .doing(doing)?;
     let total = aside.len() as u64;
     let done = std::sync::atomic::AtomicU64::new(0);
     let report = || {

@@ -33,8 +33,10 @@ const PRINCIPALS: Target = Target { table: "principals", columns: "principal_id,
 const PRINCIPAL_STORES: Target = Target { table: "principal_stores", columns: "principal_id, store_id" };
 const CUSTOMERS: Target =
     Target { table: "customers", columns: "customer_id, store_id, first_name, last_name, email, phone, created_at" };
-const INVENTORY: Target = Target { table: "inventory", columns: "store_id, product_id, stock_level, reorder_level, updated_at" };
-const ORDERS: Target = Target { table: "orders", columns: "order_id, store_id, customer_id, order_date, total_amount, status" };
+const INVENTORY: Target =
+    Target { table: "inventory", columns: "store_id, product_id, stock_level, reorder_level, updated_at" };
+const ORDERS: Target =
+    Target { table: "orders", columns: "order_id, store_id, customer_id, order_date, total_amount, status" };
 const ORDER_ITEMS: Target = Target {
     table: "order_items",
     columns: "order_item_id, order_id, store_id, product_id, quantity, unit_price, discount_percent, discount_amount, total_amount",
@@ -105,7 +107,9 @@ async fn orders(
     let (item_chunks, item_rows) = mpsc::channel(CHUNKS_WAITING_MAX);
     let (counts, mut counted) = mpsc::unbounded_channel();
     let (their_world, their_customers) = (Arc::clone(world), Arc::clone(customers));
-    let generator = tokio::task::spawn_blocking(move || generate(&their_world, &their_customers, &order_chunks, &item_chunks, &counts));
+    let generator = tokio::task::spawn_blocking(move || {
+        generate(&their_world, &their_customers, &order_chunks, &item_chunks, &counts)
+    });
     let total = u64::from(world.options.size.orders());
     let report = async {
         while let Some(done) = counted.recv().await {
@@ -113,8 +117,11 @@ async fn orders(
         }
         Ok(())
     };
-    let (_, items, ()) =
-        tokio::try_join!(copy(&mut for_orders, ORDERS, order_rows), copy(&mut for_items, ORDER_ITEMS, item_rows), report)?;
+    let (_, items, ()) = tokio::try_join!(
+        copy(&mut for_orders, ORDERS, order_rows),
+        copy(&mut for_items, ORDER_ITEMS, item_rows),
+        report
+    )?;
     generator.await.map_err(|error| RetailError::Generator(error.to_string()))?;
     Ok(items)
 }
@@ -147,7 +154,10 @@ fn generate(
 }
 
 /// What the planner needs, and the visibility map for scans of an index alone.
-pub(super) async fn statistics(control: &mut PgConnection, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), RetailError> {
+pub(super) async fn statistics(
+    control: &mut PgConnection,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), RetailError> {
     control
         .execute(
             "VACUUM (ANALYZE) retail.stores, retail.categories, retail.product_types, retail.products, retail.customers, retail.inventory, \
