@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::command;
 use crate::model;
 use crate::places::{Places, repository};
-use crate::plugins::{self, Plugin};
+use crate::plugins::{self, Plugin, Workspace};
 use crate::postgres;
 
 use call::ToolCall;
@@ -137,7 +137,7 @@ fn build_host() -> Result<PathBuf> {
 
 /// Builds all plugins, and gives those of the reference application.
 async fn reference_plugins(places: &Places) -> Result<Vec<Plugin>> {
-    let mut all = plugins::build(places, &plugins::default_directory()?).await?;
+    let mut all = plugins::build(places, Workspace::Reference, &Workspace::Reference.packed()?).await?;
     all.retain(|plugin| !FOR_MEASURING.contains(&plugin.name.as_str()));
     Ok(all)
 }

@@ -8,6 +8,8 @@ pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
 pub(crate) const POSTGRES_BIN: &str = "STOCKADE_POSTGRES_BIN";
 /// Folder with the packed reference plugins.
 pub(crate) const PLUGINS_DIR: &str = "STOCKADE_PLUGINS_DIR";
+/// Folder with the packed plugins of `tests/guests`.
+pub(crate) const GUESTS_DIR: &str = "STOCKADE_GUESTS_DIR";
 /// Folder with `model.safetensors`, `tokenizer.json` and `config.json` of the embedding model.
 pub(crate) const MODEL_DIR: &str = "STOCKADE_MODEL_DIR";
 

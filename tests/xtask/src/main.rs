@@ -22,6 +22,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::places::Places;
+use crate::plugins::Workspace;
 
 /// Stockade's development commands.
 #[derive(Parser)]
@@ -67,8 +68,8 @@ async fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo(options) => demo::run(&places, &options).await?,
         Task::Plugins { out } => {
-            let out = out.map_or_else(plugins::default_directory, Ok)?;
-            for plugin in plugins::build(&places, &out).await? {
+            let out = out.map_or_else(|| Workspace::Reference.packed(), Ok)?;
+            for plugin in plugins::build(&places, Workspace::Reference, &out).await? {
                 println!("{}", plugin.file.display());
             }
         }

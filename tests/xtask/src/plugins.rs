@@ -1,4 +1,4 @@
-//! Building plugins: compile the workspace `plugins/`, pack each component with its manifest.
+//! Building plugins: compile a workspace of them, pack each component with its manifest.
 
 use std::fs;
 use std::io::Write;
@@ -24,26 +24,47 @@ pub(crate) struct Plugin {
     pub(crate) manifest: String,
 }
 
-/// Where plugins go unless somebody says otherwise; what is in it is ours to remove.
-pub(crate) fn default_directory() -> Result<PathBuf> {
-    Ok(target_directory()?.join("plugins"))
+/// A workspace of plugins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Workspace {
+    /// `plugins/`: the reference application's, and those for measuring.
+    Reference,
+    /// `tests/guests`: plugins that misbehave.
+    Guests,
 }
 
-/// Builds every plugin into `out`, each as `<name>.wasm`.
+impl Workspace {
+    fn folder(self) -> PathBuf {
+        repository().join(match self {
+            Self::Reference => "plugins",
+            Self::Guests => "tests/guests",
+        })
+    }
+
+    /// Where its plugins go unless somebody says otherwise; what is in it is ours to remove.
+    pub(crate) fn packed(self) -> Result<PathBuf> {
+        Ok(target_directory()?.join(match self {
+            Self::Reference => "plugins",
+            Self::Guests => "guests",
+        }))
+    }
+}
+
+/// Builds every plugin of `workspace` into `out`, each as `<name>.wasm`.
 ///
 /// A file appears whole, and only where it differs from what is there: a host that watches the folder
-/// loads it once. In the default directory, plugins that are no more are removed.
+/// loads it once. In the default folder, plugins that are no more are removed.
 ///
 /// # Errors
 /// Where there is no way to compile for the guest target, or a plugin does not compile or pack.
-pub(crate) async fn build(places: &Places, out: &Path) -> Result<Vec<Plugin>> {
-    let components = compile(&Toolchain::find(places)?)?;
+pub(crate) async fn build(places: &Places, workspace: Workspace, out: &Path) -> Result<Vec<Plugin>> {
+    let components = compile(&workspace.folder(), &Toolchain::find(places)?)?;
     fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     let mut plugins = Vec::new();
     for component in components {
         plugins.push(pack_one(&component, out).await?);
     }
-    if out == default_directory()? {
+    if out == workspace.packed()? {
         let files: Vec<PathBuf> = plugins.iter().map(|plugin| plugin.file.clone()).collect();
         remove_others(out, &files)?;
     }
@@ -56,20 +77,19 @@ struct Component {
     folder: PathBuf,
 }
 
-fn compile(toolchain: &Toolchain) -> Result<Vec<Component>> {
-    eprintln!("==> building the plugins");
-    let workspace = repository().join("plugins");
+fn compile(workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Component>> {
+    eprintln!("==> building the plugins in {}", workspace.display());
     let mut cargo = command::cargo();
     cargo.args(["build", "--release", "--workspace", "--target", TARGET]);
-    cargo.arg("--message-format=json-render-diagnostics").current_dir(&workspace).stdin(Stdio::null());
+    cargo.arg("--message-format=json-render-diagnostics").current_dir(workspace).stdin(Stdio::null());
     if let Toolchain::Private { .. } = toolchain {
         // Two compilers in one target directory would rebuild each other's work.
-        cargo.env("CARGO_TARGET_DIR", workspace.join("target/private-toolchain"));
+        cargo.env("CARGO_TARGET_DIR", target_directory()?.join("private-toolchain"));
     }
     toolchain.apply(&mut cargo);
     let output = cargo.stderr(Stdio::inherit()).output().context("running cargo")?;
     if !output.status.success() {
-        bail!("the plugins do not build: see cargo's messages above");
+        bail!("the plugins in {} do not build: see cargo's messages above", workspace.display());
     }
     components(&String::from_utf8_lossy(&output.stdout))
 }

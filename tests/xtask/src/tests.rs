@@ -12,7 +12,7 @@ use crate::environment;
 use crate::guest;
 use crate::model;
 use crate::places::{Places, repository};
-use crate::plugins;
+use crate::plugins::{self, Workspace};
 use crate::postgres;
 use crate::tidy;
 
@@ -25,8 +25,9 @@ pub(crate) use tally::Tally;
 pub(crate) async fn run(places: &Places) -> Result<Tally> {
     let postgres = postgres::programs(places)?;
     let model = model::directory(places)?;
-    let packed = plugins::default_directory()?;
-    plugins::build(places, &packed).await?;
+    let (packed, guests) = (Workspace::Reference.packed()?, Workspace::Guests.packed()?);
+    plugins::build(places, Workspace::Reference, &packed).await?;
+    plugins::build(places, Workspace::Guests, &guests).await?;
 
     let mut tally = Tally::default();
     let (held, broken) = tidy::report(&tidy::check(repository())?);
@@ -43,6 +44,7 @@ pub(crate) async fn run(places: &Places) -> Result<Tally> {
     host.args(["test", "--workspace", "--no-fail-fast", "--", "--include-ignored"]);
     host.env(environment::POSTGRES_BIN, postgres);
     host.env(environment::PLUGINS_DIR, packed);
+    host.env(environment::GUESTS_DIR, guests);
     host.env(environment::MODEL_DIR, model);
     count(host.current_dir(repository()), &mut tally)?;
     Ok(tally)

@@ -74,7 +74,7 @@ impl Folder {
         let context_key_file = self.join("context.key");
         let said = |error: stockade_db::DbError| anyhow::anyhow!("{}", error.for_log());
         if !context_key_file.exists() {
-            ContextKey::generate().write_file(&context_key_file).map_err(said)?;
+            ContextKey::generate().and_then(|key| key.write_file(&context_key_file)).map_err(said)?;
         }
         let context_key = ContextKey::read_file(&context_key_file).map_err(said)?;
         let tokens_file = self.join("tokens.json");
