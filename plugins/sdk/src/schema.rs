@@ -5,13 +5,22 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-/// The schema of `T` as JSON text.
+/// The schema of arguments as JSON text: what has a default, or may be null, may be left out.
 ///
 /// Every object is closed (`additionalProperties: false`), so that a misspelt argument is an error and
 /// not silently nothing. Subschemas stand in line, as some clients do not follow `$ref`. Formats that
 /// only name a Rust type (`uint32`) and the type's name as title are left out: they cost an agent tokens.
-pub(crate) fn of<T: JsonSchema>() -> String {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+pub(crate) fn of_input<T: JsonSchema>() -> String {
+    text::<T>(SchemaSettings::draft2020_12())
+}
+
+/// The schema of a result as JSON text: every field is there.
+pub(crate) fn of_output<T: JsonSchema>() -> String {
+    text::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn text<T: JsonSchema>(settings: SchemaSettings) -> String {
+    let settings = settings.with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
@@ -29,6 +38,10 @@ impl Transform for Tighten {
     fn transform(&mut self, schema: &mut Schema) {
         if let Some(object) = schema.as_object_mut() {
             object.remove("title");
+            // Doc comments are broken into lines for the source's sake.
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                *description = description.replace('\n', " ");
+            }
             let of_rust = object.get("format").and_then(Value::as_str).is_some_and(|format| {
                 matches!(format, "float" | "double") || format.trim_start_matches('u').starts_with("int")
             });
@@ -64,7 +77,8 @@ mod tests {
         /// How many.
         #[schemars(range(min = 1, max = 5))]
         rows: u32,
-        /// Where.
+        /// Where,
+        /// if anywhere.
         place: Option<Place>,
         #[serde(default)]
         shares: std::collections::BTreeMap<String, f64>,
@@ -77,7 +91,7 @@ mod tests {
 
     #[test]
     fn schemas_are_closed_plain_and_in_line() {
-        let schema: serde_json::Value = serde_json::from_str(&super::of::<Input>()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&super::of_input::<Input>()).unwrap();
         assert_eq!(
             schema,
             json!({
@@ -87,7 +101,7 @@ mod tests {
                 "properties": {
                     "rows": {"type": "integer", "minimum": 1, "maximum": 5, "description": "How many."},
                     "place": {
-                        "description": "Where.",
+                        "description": "Where, if anywhere.",
                         "type": ["object", "null"],
                         "additionalProperties": false,
                         "required": ["name"],
@@ -101,5 +115,11 @@ mod tests {
                 }
             })
         );
+    }
+
+    #[test]
+    fn every_field_of_a_result_is_required() {
+        let schema: serde_json::Value = serde_json::from_str(&super::of_output::<Input>()).unwrap();
+        assert_eq!(schema.get("required"), Some(&json!(["rows", "place", "shares"])));
     }
 }

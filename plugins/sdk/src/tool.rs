@@ -52,8 +52,8 @@ pub fn describe<T: Tool>() -> describe::Tool {
         name: T::NAME.to_owned(),
         title: T::TITLE.to_owned(),
         description: T::DESCRIPTION.to_owned(),
-        input_schema: schema::of::<T::Input>(),
-        output_schema: schema::of::<T::Output>(),
+        input_schema: schema::of_input::<T::Input>(),
+        output_schema: schema::of_output::<T::Output>(),
     }
 }
 
