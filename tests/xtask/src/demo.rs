@@ -130,7 +130,8 @@ async fn serve(host: &mut Host, url: &str, secrets: &folder::Secrets, with_curl:
 fn build_host() -> Result<PathBuf> {
     eprintln!("==> building the server");
     let mut cargo = command::cargo();
-    cargo.args(["build", "--package", "stockade-server"]).current_dir(repository());
+    // With this package: alone, the server would get other features of shared libraries, and build all again.
+    cargo.args(["build", "--package", "stockade-server", "--package", "xtask"]).current_dir(repository());
     command::run(&mut cargo).context("the server does not build: see cargo's messages above")?;
     Ok(std::env::current_exe().context("finding this program")?.with_file_name("stockade"))
 }

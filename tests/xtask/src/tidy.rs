@@ -3,6 +3,7 @@
 //! Each rule is one function over facts that it is given, so that its test can give it a bad example.
 
 mod edges;
+mod features;
 mod files;
 mod interfaces;
 mod words;
@@ -34,6 +35,10 @@ pub(crate) fn check(repository: &Path) -> Result<Vec<Verdict>> {
         verdict("foreign libraries stay in their crate", edges::foreign(&host)),
         verdict("plugins know the SDK and nothing of the host", edges::plugins(&plugins)),
         verdict("there are three host crates", edges::host_crates(&host)),
+        verdict(
+            "everything is built with one feature set",
+            features::differences(&features::of_xtask(repository)?, &features::of_workspace(repository)?),
+        ),
         verdict("interfaces do not import each other", interfaces::strangers(&files)),
         verdict("names name something", files::names(&files)),
         verdict("no file is too long", files::lengths(&files)),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use stockade_server::config::TokenDigest;
 
 use super::database::{DATABASE, Prepared, Source};
 use super::folder::{Folder, Secrets, write_private};
@@ -97,9 +97,8 @@ fn grants(plugins: &[Plugin]) -> Result<String> {
 fn callers(secrets: &Secrets) -> Result<BTreeMap<&'static str, Value>> {
     let caller = |caller: zava_retail::DemoCaller| {
         let token = secrets.token(caller.key)?;
-        let digest: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
         let table = json!({
-            "token_sha256": digest,
+            "token_sha256": TokenDigest::of(token).to_hex(),
             "tenant": zava_retail::TENANT,
             "principal": caller.principal.to_string(),
             "roles": caller.roles,
