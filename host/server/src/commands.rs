@@ -24,9 +24,17 @@ fn load(arg: ConfigArg, environment: &Environment) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// `None` where the process is told to stop before the start is over.
+async fn start(config: Config, stop: &CancellationToken) -> anyhow::Result<Option<App>> {
+    tokio::select! {
+        app = App::start(config) => Ok(Some(app?)),
+        () = stop.cancelled() => Ok(None),
+    }
+}
+
 pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
     let stop = signals::stop()?;
-    let app = App::start(load(arg, environment)?).await?;
+    let Some(app) = start(load(arg, environment)?, &stop).await? else { return Ok(()) };
     let server = match app.serve().await {
         Ok(server) => server,
         Err(error) => {
@@ -42,8 +50,8 @@ pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::
 }
 
 pub(crate) async fn stdio(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
-    let stop: CancellationToken = signals::stop()?;
-    let app = App::start(load(arg, environment)?).await?;
+    let stop = signals::stop()?;
+    let Some(app) = start(load(arg, environment)?, &stop).await? else { return Ok(()) };
     let served = app.serve_stdio(stop).await;
     app.close().await;
     Ok(served?)

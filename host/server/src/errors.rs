@@ -36,11 +36,13 @@ pub(crate) enum Failure {
     Call(CallError),
     /// As many calls run as may, and none ended in time.
     Busy {
-        /// Of whom there are too many: `server` or `caller`.
-        whose: &'static str,
+        /// Whether the caller's own calls are too many, and not all together.
+        own: bool,
     },
     /// The server is about to stop.
     Stopping,
+    /// A bug of the host.
+    Panicked,
 }
 
 /// What a failure says to whom.
@@ -72,15 +74,16 @@ impl Words {
 /// for this caller, for everything else a result that the model reads, with `isError`.
 pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResult, ErrorData> {
     let words = match failure {
-        Failure::Call(CallError::UnknownTool) => {
+        Failure::Call(error) => words(error).ok_or_else(|| {
             tracing::info!(fault = Fault::Caller.as_str(), code = "UNKNOWN_TOOL", "call failed");
-            return Err(unknown_tool());
-        }
-        Failure::Call(error) => words(error),
-        Failure::Busy { whose } => {
-            Words::new(Fault::Host, "SERVER_BUSY", "too many calls are running; try again in a moment").detail(whose)
+            unknown_tool()
+        })?,
+        Failure::Busy { own } => {
+            let fault = if own { Fault::Caller } else { Fault::Host };
+            Words::new(fault, "SERVER_BUSY", "too many calls are running; try again in a moment")
         }
         Failure::Stopping => Words::new(Fault::Host, "SERVER_BUSY", "the server is about to stop; try again in a moment"),
+        Failure::Panicked => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner("panicked"),
     };
     log(&words);
     let text = format!("{}: {} (request {request_id})", words.code, words.outer);
@@ -92,9 +95,10 @@ fn unknown_tool() -> ErrorData {
     ErrorData::new(ErrorCode::INVALID_PARAMS, "Unknown tool", None)
 }
 
-fn words(error: CallError) -> Words {
-    match error {
-        CallError::UnknownTool => Words::new(Fault::Caller, "VALIDATION_ERROR", "unknown tool"),
+/// `None` for a tool that there is not: that is answered by the protocol.
+fn words(error: CallError) -> Option<Words> {
+    Some(match error {
+        CallError::UnknownTool => return None,
         CallError::InvalidArguments(message) => {
             Words::new(Fault::Caller, "VALIDATION_ERROR", message).detail("INVALID_ARGUMENTS")
         }
@@ -111,7 +115,7 @@ fn words(error: CallError) -> Words {
         }
         CallError::Stopped { inner } => Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped").inner(inner),
         CallError::Unexpected { inner } => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner(inner),
-    }
+    })
 }
 
 /// Arguments and a validation's text are the caller's own and stay out of the log; `inner` is

@@ -58,6 +58,9 @@ pub async fn serve(
     let listener = Arc::new(Listener::new(app, config, shared.stopping.clone()));
     let accepting = tokio::spawn(Arc::clone(&listener).run(socket));
     tracing::info!(%local_addr, "serving MCP over HTTP at /mcp");
+    if !local_addr.ip().is_loopback() && config.allowed_hosts == ServerConfig::default().allowed_hosts {
+        tracing::warn!("clients on other machines will be refused: `allowed_hosts` in [server] lists this machine alone");
+    }
     let guards = [&shared.stopping, &streams, &listener.ending].map(|token| token.clone().drop_guard());
     Ok(RunningServer {
         local_addr,

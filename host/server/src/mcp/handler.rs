@@ -1,9 +1,11 @@
 use std::{
     borrow::Cow,
+    panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
+use futures::FutureExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -64,7 +66,10 @@ impl McpHandler {
         let outcome = tokio::select! {
             biased;
             () = context.ct.cancelled() => None,
-            outcome = self.run(request, context, request_id.clone()) => Some(outcome),
+            // Without an answer the library would leave the client waiting for ever.
+            outcome = AssertUnwindSafe(self.run(request, context, request_id.clone())).catch_unwind() => {
+                Some(outcome.unwrap_or(Err(Failure::Panicked)))
+            }
         };
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::Span::current().record("duration_ms", duration_ms);
@@ -109,15 +114,15 @@ impl McpHandler {
     /// Waits for a place among the caller's calls, then among all calls.
     async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Failure> {
         let deadline = tokio::time::Instant::now() + self.shared.queue_timeout;
-        let own = place(&self.known.calls, deadline, "caller").await?;
-        Ok((own, place(&self.shared.calls, deadline, "server").await?))
+        let own = place(&self.known.calls, deadline, true).await?;
+        Ok((own, place(&self.shared.calls, deadline, false).await?))
     }
 }
 
 async fn place<'a>(
     places: &'a Semaphore,
     deadline: tokio::time::Instant,
-    whose: &'static str,
+    own: bool,
 ) -> Result<SemaphorePermit<'a>, Failure> {
     // Most of the time there is a place, and no timer is needed.
     if let Ok(permit) = places.try_acquire() {
@@ -125,7 +130,7 @@ async fn place<'a>(
     }
     match tokio::time::timeout_at(deadline, places.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => Err(Failure::Busy { whose }),
+        Ok(Err(_)) | Err(_) => Err(Failure::Busy { own }),
     }
 }
 

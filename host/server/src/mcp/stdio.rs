@@ -1,22 +1,136 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use rmcp::transport::{async_rw::AsyncRwTransport, io::stdio_pipes};
+use rmcp::{
+    service::serve_server_with_ct,
+    transport::{async_rw::AsyncRwTransport, io::stdio_pipes},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{McpHandler, Shared};
 use crate::{auth::KnownCaller, config::ServerConfig};
 
 /// Serves one client on standard input and output, as `known`, until the client closes its end or
-/// `stop` is cancelled.
+/// `stop` is cancelled; then calls have `shutdown_grace_s` to finish.
 pub(crate) async fn serve(config: &ServerConfig, shared: Arc<Shared>, known: Arc<KnownCaller>, stop: CancellationToken) {
     let (input, output) = stdio_pipes();
+    serve_on(input, output, config, shared, known, stop).await;
+}
+
+async fn serve_on(
+    input: impl AsyncRead + Send + Unpin + 'static,
+    output: impl AsyncWrite + Send + Unpin + 'static,
+    config: &ServerConfig,
+    shared: Arc<Shared>,
+    known: Arc<KnownCaller>,
+    stop: CancellationToken,
+) {
     let transport = AsyncRwTransport::new_server(input, output).with_max_line_length(config.body_bytes_max);
     let handler = McpHandler::new(Arc::clone(&shared), known);
-    match rmcp::service::serve_server_with_ct(handler, transport, stop).await {
-        Ok(service) => {
-            let _ = service.waiting().await;
+    // Not `stop` itself: it would cancel the calls under way at once.
+    let end = CancellationToken::new();
+    let service = tokio::select! {
+        service = serve_server_with_ct(handler, transport, end.clone()) => service,
+        () = stop.cancelled() => return,
+    };
+    let Ok(service) = service else {
+        tracing::info!("the client left before it had said anything");
+        return;
+    };
+    let mut client = std::pin::pin!(service.waiting());
+    tokio::select! {
+        _ = &mut client => {}
+        () = stop.cancelled() => {
+            shared.stopping.cancel();
+            shared.busy.close();
+            let grace = Duration::from_secs(config.shutdown_grace_s);
+            if tokio::time::timeout(grace, shared.busy.wait()).await.is_err() {
+                tracing::warn!(calls = shared.busy.len(), "calls cut off: they did not end within shutdown_grace_s");
+            }
+            end.cancel();
+            let _ = client.await;
         }
-        Err(_) => tracing::info!("the client left before it had said anything"),
     }
     shared.stopping.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures::future::BoxFuture;
+    use serde_json::{Value, json};
+    use stockade_runtime::{CallError, Caller, Invocation, ToolInfo, ToolOutput};
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+        sync::{Semaphore, watch},
+    };
+
+    use super::*;
+    use crate::{auth::Callers, tools::Tools};
+
+    /// One tool, which ends when it may.
+    struct Waits {
+        begun: Semaphore,
+        may_end: Semaphore,
+        changes: watch::Sender<u64>,
+    }
+
+    impl Tools for Waits {
+        fn tools(&self, _caller: &Caller) -> Vec<Arc<ToolInfo>> {
+            Vec::new()
+        }
+
+        fn tool(&self, _caller: &Caller, _name: &str) -> Option<Arc<ToolInfo>> {
+            None
+        }
+
+        fn changes(&self) -> watch::Receiver<u64> {
+            self.changes.subscribe()
+        }
+
+        fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {
+            Box::pin(async move {
+                self.begun.add_permits(1);
+                self.may_end.acquire().await.expect("open").forget();
+                let structured = json!({ "name": invocation.caller.display_name });
+                Ok(ToolOutput { structured: structured.as_object().cloned().expect("an object"), text: None })
+            })
+        }
+    }
+
+    fn caller(config: &ServerConfig) -> Arc<KnownCaller> {
+        let text = "tenant = 'zava'\nprincipal = 'p'\nreader_role = 'reader'";
+        let configured = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
+        Callers::new(&configured, config).expect("callers").by_name("office").expect("it")
+    }
+
+    #[tokio::test]
+    async fn a_client_is_served_as_the_configured_caller_and_a_call_finishes_when_told_to_stop() {
+        let config = ServerConfig { body_bytes_max: 1000, ..ServerConfig::default() };
+        let tools = Arc::new(Waits { begun: Semaphore::new(0), may_end: Semaphore::new(0), changes: watch::channel(0).0 });
+        let shared = Arc::new(Shared::new(Arc::clone(&tools) as _, &config));
+        let stop = CancellationToken::new();
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (input, output) = tokio::io::split(server);
+        let (known, stopped) = (caller(&config), stop.clone());
+        let serving = tokio::spawn(async move { serve_on(input, output, &config, shared, known, stopped).await });
+        let (replies, mut requests) = tokio::io::split(client);
+        let mut replies = BufReader::new(replies).lines();
+        let mut next = async || serde_json::from_str::<Value>(&replies.next_line().await.expect("a line").expect("one more"));
+        let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } } });
+        // Neither rubbish nor a line that is too long ends the conversation.
+        let long = "x".repeat(2000);
+        requests.write_all(format!("{initialize}\nrubbish\n{long}\n").as_bytes()).await.expect("sent");
+        assert_eq!(next().await.expect("JSON")["result"]["serverInfo"]["name"], "stockade");
+        let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": { "name": "waits" } });
+        requests.write_all(format!("{call}\n").as_bytes()).await.expect("sent");
+        tools.begun.acquire().await.expect("open").forget();
+        stop.cancel();
+        tools.may_end.add_permits(1);
+        let reply = next().await.expect("JSON");
+        assert_eq!((&reply["id"], &reply["result"]["structuredContent"]["name"]), (&json!(2), &json!("office")));
+        serving.await.expect("no panic");
+    }
 }

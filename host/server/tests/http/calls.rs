@@ -95,6 +95,7 @@ async fn a_failed_call_tells_its_caller_no_inner_text() {
         ("authorization", "AUTHORIZATION_ERROR: not allowed (request "),
         ("stopped", "MCP_ERROR: the tool was stopped (request "),
         ("unexpected", "MCP_ERROR: internal error (request "),
+        ("panic", "MCP_ERROR: internal error (request "),
     ] {
         let reply = server.north().call("fail", json!({ "with": with })).await;
         assert_eq!(reply["result"]["isError"], true);
