@@ -167,6 +167,26 @@ fn an_odd_week_is_found_and_an_ordinary_one_is_not() {
 }
 
 #[test]
+fn a_week_is_compared_with_its_neighbours_and_not_with_another_season() {
+    let until = date(2026, 11, 23);
+    // Sales grow fourfold over the year; one early week has half as much again.
+    let year = |odd_week: f64| Facts {
+        days: (1..=364)
+            .rev()
+            .map(|back: i64| Day {
+                day: until.saturating_sub(SignedDuration::from_hours(24 * back)),
+                revenue: (400.0 - 300.0 * back as f64 / 364.0)
+                    * if (323..=329).contains(&back) { odd_week } else { 1.0 },
+            })
+            .collect(),
+        ..days(0.0)
+    };
+    let week = find(&year(1.5), Kind::Week).unwrap();
+    assert!(week.what.starts_with("The seven days from 2025-12-29"), "{}", week.what);
+    assert_eq!(find(&year(1.0), Kind::Week), None);
+}
+
+#[test]
 fn no_sales_are_one_insight() {
     let none = insights(&Facts::default());
     assert_eq!(none.len(), 1);
