@@ -96,7 +96,12 @@ impl App {
     /// # Errors
     /// When the configuration names no caller: there is no default.
     pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), AppError> {
-        let missing = || ConfigError::value("stdio.caller", "is missing; over stdio it says who calls: write `[stdio]` and `caller = \"NAME\"`");
+        let missing = || {
+            ConfigError::value(
+                "stdio.caller",
+                "is missing; over stdio it says who calls: write `[stdio]` and `caller = \"NAME\"`",
+            )
+        };
         let stdio = self.config.stdio.as_ref().ok_or_else(missing)?;
         let known = self.config.known_callers()?.by_name(&stdio.caller).ok_or_else(missing)?;
         let shared = Arc::new(Shared::new(Arc::clone(&self.runtime) as _, &self.config.server));

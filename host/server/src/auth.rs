@@ -61,7 +61,10 @@ impl Callers {
             if let Some(digest) = config.token_sha256 {
                 if callers.tokens.iter().any(|(taken, _)| *taken == digest) {
                     let key = format!("callers.{name}.token_sha256");
-                    return Err(ConfigError::value(key, "is another caller's too; give each caller a token of its own"));
+                    return Err(ConfigError::value(
+                        key,
+                        "is another caller's too; give each caller a token of its own",
+                    ));
                 }
                 callers.tokens.push((digest, Arc::clone(&known)));
             }
@@ -113,7 +116,9 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 /// The one answer to a request without a valid token.
 #[must_use]
 pub fn unauthorized<B: From<&'static str>>() -> Response<B> {
-    let mut response = Response::new(B::from("Unauthorized: send `Authorization: Bearer TOKEN` with a token that this server knows.\n"));
+    let mut response = Response::new(B::from(
+        "Unauthorized: send `Authorization: Bearer TOKEN` with a token that this server knows.\n",
+    ));
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -61,14 +61,18 @@ pub(crate) async fn migrate(arg: ConfigArg, admin_url: String, environment: &Env
     let config = load(arg, environment)?;
     let admin_url = if admin_url == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read the administrator's URL from standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read the administrator's URL from standard input")?;
         text.trim().to_owned()
     } else {
         admin_url
     };
     let key = context_key(&config.database.context_key_file)?;
     let setup = setup_config(&config.database)?;
-    setup::apply(&admin_url, &setup, &key).await.map_err(|error| anyhow::anyhow!("cannot prepare the database: {}", error.for_log()))?;
+    setup::apply(&admin_url, &setup, &key)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot prepare the database: {}", error.for_log()))?;
     println!("prepared: login {}, {} reader roles, schema stockade", setup.login_role, setup.reader_roles.len());
     Ok(())
 }
@@ -76,7 +80,8 @@ pub(crate) async fn migrate(arg: ConfigArg, admin_url: String, environment: &Env
 /// The key in the file; a new one where there is no file.
 fn context_key(path: &Path) -> anyhow::Result<ContextKey> {
     if path.try_exists().with_context(|| format!("cannot look at {}", path.display()))? {
-        return ContextKey::read_file(path).map_err(|error| anyhow::anyhow!("cannot read {}: {}", path.display(), error.for_log()));
+        return ContextKey::read_file(path)
+            .map_err(|error| anyhow::anyhow!("cannot read {}: {}", path.display(), error.for_log()));
     }
     let key = ContextKey::generate();
     key.write_file(path).map_err(|error| anyhow::anyhow!("cannot write {}: {}", path.display(), error.for_log()))?;
@@ -167,7 +172,9 @@ mod tests {
         let some = |user: &str, password: Option<&str>| Some((user.to_owned(), password.map(str::to_owned)));
         assert_eq!(login("postgres://stockade_login:p%40ss%2Fw@db:5432/zava"), some("stockade_login", Some("p@ss/w")));
         assert_eq!(login("postgresql://l@/zava?host=/run/pg"), some("l", None));
-        for without in ["postgres://db/zava", "postgres:///zava", "postgres://:p@db/zava", "postgres://l:%4@db/z", "zava"] {
+        for without in
+            ["postgres://db/zava", "postgres:///zava", "postgres://:p@db/zava", "postgres://l:%4@db/z", "zava"]
+        {
             assert_eq!(login(without), None, "{without}");
         }
     }

@@ -82,7 +82,9 @@ pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResul
             let fault = if own { Fault::Caller } else { Fault::Host };
             Words::new(fault, "SERVER_BUSY", "too many calls are running; try again in a moment")
         }
-        Failure::Stopping => Words::new(Fault::Host, "SERVER_BUSY", "the server is about to stop; try again in a moment"),
+        Failure::Stopping => {
+            Words::new(Fault::Host, "SERVER_BUSY", "the server is about to stop; try again in a moment")
+        }
         Failure::Panicked => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner("panicked"),
     };
     log(&words);
@@ -146,13 +148,22 @@ mod tests {
         let code = || "CODE".to_owned();
         let cases = [
             (CallError::InvalidArguments("`a`: is missing".into()), "VALIDATION_ERROR: `a`: is missing (request r-1)"),
-            (CallError::Validation { code: code(), message: "no such store".into() }, "VALIDATION_ERROR: no such store (request r-1)"),
-            (CallError::Authorization { code: code(), inner: secret() }, "AUTHORIZATION_ERROR: not allowed (request r-1)"),
+            (
+                CallError::Validation { code: code(), message: "no such store".into() },
+                "VALIDATION_ERROR: no such store (request r-1)",
+            ),
+            (
+                CallError::Authorization { code: code(), inner: secret() },
+                "AUTHORIZATION_ERROR: not allowed (request r-1)",
+            ),
             (
                 CallError::Database { sqlstate: "42P01".into(), message: "relation \"x\" does not exist".into() },
                 "DATABASE_ERROR: relation \"x\" does not exist [SQLSTATE 42P01] (request r-1)",
             ),
-            (CallError::QueryTimeout { code: code() }, "QUERY_TIMEOUT: the call ran out of time; it may be tried again (request r-1)"),
+            (
+                CallError::QueryTimeout { code: code() },
+                "QUERY_TIMEOUT: the call ran out of time; it may be tried again (request r-1)",
+            ),
             (CallError::Stopped { inner: secret() }, "MCP_ERROR: the tool was stopped (request r-1)"),
             (CallError::Unexpected { inner: secret() }, "MCP_ERROR: internal error (request r-1)"),
         ];

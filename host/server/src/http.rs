@@ -7,9 +7,9 @@ mod listener;
 mod replies;
 mod slow_client;
 
-pub use health::{AlwaysReady, Ready};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use health::Health;
+pub use health::{AlwaysReady, Ready};
 pub(crate) use listener::Listener;
 
 use std::sync::Arc;

@@ -8,7 +8,13 @@
 //! message is read, `mcp/` what happens then, `errors` what a failed call tells whom.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test says what went wrong by panicking"
+    )
 )]
 
 mod app;

@@ -1,7 +1,12 @@
 //! The binary `stockade`.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by panicking")
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test says what went wrong by panicking"
+    )
 )]
 
 mod cli;

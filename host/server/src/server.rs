@@ -59,7 +59,9 @@ pub async fn serve(
     let accepting = tokio::spawn(Arc::clone(&listener).run(socket));
     tracing::info!(%local_addr, "serving MCP over HTTP at /mcp");
     if !local_addr.ip().is_loopback() && config.allowed_hosts == ServerConfig::default().allowed_hosts {
-        tracing::warn!("clients on other machines will be refused: `allowed_hosts` in [server] lists this machine alone");
+        tracing::warn!(
+            "clients on other machines will be refused: `allowed_hosts` in [server] lists this machine alone"
+        );
     }
     let guards = [&shared.stopping, &streams, &listener.ending].map(|token| token.clone().drop_guard());
     Ok(RunningServer {

@@ -69,6 +69,9 @@ mod tests {
     fn serde_messages_lose_the_value() {
         let said = without_value("invalid type: string \"hunter2, expected a\", expected u16");
         assert_eq!(said, "invalid type: expected u16");
-        assert_eq!(without_value("unknown field `lisen`, expected `listen`"), "unknown field `lisen`, expected `listen`");
+        assert_eq!(
+            without_value("unknown field `lisen`, expected `listen`"),
+            "unknown field `lisen`, expected `listen`"
+        );
     }
 }

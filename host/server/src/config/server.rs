@@ -87,12 +87,18 @@ impl ServerConfig {
         }
         // For the library, an empty list means that every host is allowed.
         if self.allowed_hosts.is_empty() {
-            return Err(ConfigError::value("server.allowed_hosts", "is empty; list the names under which clients reach the server"));
+            return Err(ConfigError::value(
+                "server.allowed_hosts",
+                "is empty; list the names under which clients reach the server",
+            ));
         }
         for host in &self.allowed_hosts {
             let bare_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
             if !bare_v6 && (host.contains('@') || host.parse::<http::uri::Authority>().is_err()) {
-                return Err(ConfigError::value("server.allowed_hosts", "has an entry that is no host name; write `mcp.example.com` or `mcp.example.com:8443`"));
+                return Err(ConfigError::value(
+                    "server.allowed_hosts",
+                    "has an entry that is no host name; write `mcp.example.com` or `mcp.example.com:8443`",
+                ));
             }
         }
         self.origins().map(drop)
@@ -138,7 +144,9 @@ mod tests {
         assert_eq!(with_port("https://app.example.com").as_deref(), Some("https://app.example.com:443"));
         assert_eq!(with_port("http://localhost:*").as_deref(), Some("http://localhost:*"));
         assert_eq!(with_port("http://[::1]:3000").as_deref(), Some("http://[::1]:3000"));
-        for wrong in ["app.example.com", "ftp://a", "https://", "https://a/", "https://u@a", "null", "https://a:1:*", "*"] {
+        for wrong in
+            ["app.example.com", "ftp://a", "https://", "https://a/", "https://u@a", "null", "https://a:1:*", "*"]
+        {
             assert_eq!(with_port(wrong), None, "{wrong}");
         }
     }

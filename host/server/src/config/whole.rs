@@ -59,8 +59,8 @@ impl Config {
     /// # Errors
     /// Says which file, line or key is wrong, and what was expected. Never shows a value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|reason| ConfigError::Read { path: path.to_owned(), reason })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|reason| ConfigError::Read { path: path.to_owned(), reason })?;
         let file: File = toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?;
         let mut config = Self {
             server: file.server,

@@ -102,7 +102,11 @@ impl Endpoint {
         let (response, trouble) = Exchange::scope(Arc::clone(&known), self.service.handle(request)).await;
         match (response.status(), trouble) {
             (StatusCode::INTERNAL_SERVER_ERROR, Some(Trouble::SessionsFull)) => {
-                tracing::warn!(fault = "host", caller = &*known.name, "session refused: as many as sessions_max are open");
+                tracing::warn!(
+                    fault = "host",
+                    caller = &*known.name,
+                    "session refused: as many as sessions_max are open"
+                );
                 replies::try_again(StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open")
             }
             (StatusCode::INTERNAL_SERVER_ERROR, Some(Trouble::SessionGone)) => {
@@ -113,7 +117,11 @@ impl Endpoint {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) if json => replies::malformed(body),
             (status, _) => {
                 if status == StatusCode::FORBIDDEN {
-                    tracing::warn!(fault = "caller", caller = &*known.name, "Host or Origin header refused; see allowed_hosts and allowed_origins");
+                    tracing::warn!(
+                        fault = "caller",
+                        caller = &*known.name,
+                        "Host or Origin header refused; see allowed_hosts and allowed_origins"
+                    );
                 }
                 response.map(|body| Body::new(body::Holding::new(body, share)))
             }

@@ -1,8 +1,4 @@
-use std::{
-    cell::Cell,
-    future::Future,
-    sync::Arc,
-};
+use std::{cell::Cell, future::Future, sync::Arc};
 
 use crate::auth::KnownCaller;
 

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use rmcp::{
     Peer, RoleServer,
     model::{ProgressNotificationParam, ProgressToken},
@@ -30,19 +29,18 @@ pub(super) async fn call_with_progress(
 ) -> Result<ToolOutput, CallError> {
     let (sender, receiver) = mpsc::channel(PROGRESS_BUFFER);
     invocation.progress = Some(sender);
-    let mut forward = Box::pin(forward(receiver, peer, token)).fuse();
+    let mut forward = std::pin::pin!(forward(receiver, peer, token));
     let mut call = shared.tools.call(invocation);
-    let output = loop {
-        tokio::select! {
-            biased;
-            output = &mut call => break output,
-            // Over once the tool can report no more; `fuse` keeps this arm quiet from then on.
-            () = &mut forward => break call.await,
+    tokio::select! {
+        biased;
+        output = &mut call => {
+            // The last reports come before the result, and none comes after it.
+            let _ = tokio::time::timeout(PROGRESS_DRAIN, forward).await;
+            output
         }
-    };
-    // The last reports come before the result, and none comes after it.
-    let _ = tokio::time::timeout(PROGRESS_DRAIN, forward).await;
-    output
+        // The tool can report no more, or nobody takes it.
+        () = &mut forward => call.await,
+    }
 }
 
 async fn forward(mut reports: mpsc::Receiver<Progress>, peer: &Peer<RoleServer>, token: ProgressToken) {
@@ -79,7 +77,12 @@ pub(super) async fn tell_session(
 }
 
 /// Tells a subscription of the newer revision when its caller's tools change, until either side ends it.
-pub(super) async fn tell_subscription(shared: &Shared, known: &KnownCaller, seen: u64, subscription: &SubscriptionContext) {
+pub(super) async fn tell_subscription(
+    shared: &Shared,
+    known: &KnownCaller,
+    seen: u64,
+    subscription: &SubscriptionContext,
+) {
     let sink = subscription.sink();
     let work = on_change(shared, known, seen, || async { sink.notify_tool_list_changed().await.is_ok() });
     tokio::select! {

@@ -138,7 +138,10 @@ impl SessionManager for OwnedSessions {
         match self.enter(&id, &known.name) {
             Ok(None) => {}
             Ok(Some(oldest)) => {
-                tracing::warn!(caller = &*known.name, "session closed: the caller opened more than sessions_per_caller_max");
+                tracing::warn!(
+                    caller = &*known.name,
+                    "session closed: the caller opened more than sessions_per_caller_max"
+                );
                 self.close_behind(oldest);
             }
             Err(full) => {

@@ -33,7 +33,8 @@ impl Shared {
         let mut info = ServerInfo::new(capabilities).with_server_info(server);
         info.instructions.clone_from(&config.instructions);
         let mut result_meta = MetaObject::new();
-        let name_and_version = serde_json::json!({ "name": info.server_info.name, "version": info.server_info.version });
+        let name_and_version =
+            serde_json::json!({ "name": info.server_info.name, "version": info.server_info.version });
         result_meta.insert(SERVER_INFO_KEY.to_owned(), name_and_version);
         Self {
             changes: tools.changes(),

@@ -12,7 +12,12 @@ use crate::{auth::KnownCaller, config::ServerConfig};
 
 /// Serves one client on standard input and output, as `known`, until the client closes its end or
 /// `stop` is cancelled; then calls have `shutdown_grace_s` to finish.
-pub(crate) async fn serve(config: &ServerConfig, shared: Arc<Shared>, known: Arc<KnownCaller>, stop: CancellationToken) {
+pub(crate) async fn serve(
+    config: &ServerConfig,
+    shared: Arc<Shared>,
+    known: Arc<KnownCaller>,
+    stop: CancellationToken,
+) {
     let (input, output) = stdio_pipes();
     serve_on(input, output, config, shared, known, stop).await;
 }
@@ -108,7 +113,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_is_served_as_the_configured_caller_and_a_call_finishes_when_told_to_stop() {
         let config = ServerConfig { body_bytes_max: 1000, ..ServerConfig::default() };
-        let tools = Arc::new(Waits { begun: Semaphore::new(0), may_end: Semaphore::new(0), changes: watch::channel(0).0 });
+        let tools =
+            Arc::new(Waits { begun: Semaphore::new(0), may_end: Semaphore::new(0), changes: watch::channel(0).0 });
         let shared = Arc::new(Shared::new(Arc::clone(&tools) as _, &config));
         let stop = CancellationToken::new();
         let (client, server) = tokio::io::duplex(1 << 16);
@@ -117,7 +123,8 @@ mod tests {
         let serving = tokio::spawn(async move { serve_on(input, output, &config, shared, known, stopped).await });
         let (replies, mut requests) = tokio::io::split(client);
         let mut replies = BufReader::new(replies).lines();
-        let mut next = async || serde_json::from_str::<Value>(&replies.next_line().await.expect("a line").expect("one more"));
+        let mut next =
+            async || serde_json::from_str::<Value>(&replies.next_line().await.expect("a line").expect("one more"));
         let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } } });
         // Neither rubbish nor a line that is too long ends the conversation.

@@ -17,7 +17,8 @@ async fn without_a_valid_token_there_is_one_answer() {
     for header in ["", "Bearer token-west", "Bearer", "Basic dG9rZW4tbm9ydGg=", "token-north", "Bearer token-north "] {
         for method in [reqwest::Method::POST, reqwest::Method::GET, reqwest::Method::DELETE, reqwest::Method::OPTIONS] {
             let request = http.request(method, &url).body(message("tools/list", json!({})));
-            let request = if header.is_empty() { request } else { request.header("authorization", format!("{header}x")) };
+            let request =
+                if header.is_empty() { request } else { request.header("authorization", format!("{header}x")) };
             let response = request.send().await.expect("a reply");
             assert_eq!(response.headers()["www-authenticate"], "Bearer");
             answers.push((response.status(), response.text().await.expect("a body")));

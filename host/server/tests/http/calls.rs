@@ -109,10 +109,12 @@ async fn a_failed_call_tells_its_caller_no_inner_text() {
 async fn a_revision_from_the_future_or_the_past_is_settled() {
     let server = TestServer::start().await;
     let older = |version: &str| {
-        let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } });
+        let params =
+            json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } });
         server.north().post(crate::client::message("initialize", params)).send()
     };
-    for (asked, answered) in [("2025-06-18", "2025-06-18"), ("2025-11-25", "2025-11-25"), ("1999-01-01", "2025-11-25")] {
+    for (asked, answered) in [("2025-06-18", "2025-06-18"), ("2025-11-25", "2025-11-25"), ("1999-01-01", "2025-11-25")]
+    {
         let response = older(asked).await.expect("a reply");
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(last(&events(response).await)["result"]["protocolVersion"], answered, "{asked}");

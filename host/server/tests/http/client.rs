@@ -40,10 +40,8 @@ impl Client {
         let name = params["name"].as_str().map(str::to_owned);
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
         params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
-        let request = self
-            .post(message(method, params))
-            .header("mcp-protocol-version", MODERN)
-            .header("mcp-method", method);
+        let request =
+            self.post(message(method, params)).header("mcp-protocol-version", MODERN).header("mcp-method", method);
         match name {
             Some(name) => request.header("mcp-name", name),
             None => request,
@@ -52,7 +50,8 @@ impl Client {
 
     /// A call in the newer revision; its result, or its error.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
-        let response = self.modern("tools/call", json!({ "name": tool, "arguments": arguments })).send().await.expect("a reply");
+        let response =
+            self.modern("tools/call", json!({ "name": tool, "arguments": arguments })).send().await.expect("a reply");
         assert_eq!(response.status(), StatusCode::OK);
         response.json().await.expect("JSON")
     }
@@ -71,7 +70,8 @@ impl Client {
     }
 
     pub(crate) async fn initialize(&self) -> Response {
-        let params = json!({ "protocolVersion": OLDER, "capabilities": {}, "clientInfo": { "name": "test", "version": "0" } });
+        let params =
+            json!({ "protocolVersion": OLDER, "capabilities": {}, "clientInfo": { "name": "test", "version": "0" } });
         self.post(message("initialize", params)).send().await.expect("a reply")
     }
 }

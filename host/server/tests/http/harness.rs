@@ -51,7 +51,8 @@ impl TestServer {
 fn callers() -> BTreeMap<String, CallerConfig> {
     let caller = |name: &str| {
         let digest = TokenDigest::of(&format!("token-{name}")).to_hex();
-        let text = format!("token_sha256 = '{digest}'\ntenant = 'zava'\nprincipal = 'p-{name}'\nreader_role = 'reader'");
+        let text =
+            format!("token_sha256 = '{digest}'\ntenant = 'zava'\nprincipal = 'p-{name}'\nreader_role = 'reader'");
         (name.to_owned(), toml::from_str(&text).expect("a caller"))
     };
     BTreeMap::from(["north", "south"].map(caller))

@@ -80,8 +80,11 @@ async fn a_body_of_which_nothing_is_sent_before_100_continue_is_refused_at_once(
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped() {
     let server = TestServer::with(|config| config.write_timeout_s = 1).await;
-    let call = message("tools/call", json!({ "name": "echo", "arguments": { "a": "x".repeat(3 << 20) }, "_meta": {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } }));
+    let call = message(
+        "tools/call",
+        json!({ "name": "echo", "arguments": { "a": "x".repeat(3 << 20) }, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } }),
+    );
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer token-north\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n\

@@ -34,13 +34,19 @@ async fn what_is_not_json_rpc_gets_a_json_rpc_error() {
 async fn parameters_of_the_wrong_form_are_invalid_params() {
     let server = TestServer::start().await;
     let session = server.north().session().await;
-    for params in [json!({}), json!({ "name": 5 }), json!({ "name": "echo", "arguments": [] }), json!({ "name": "echo", "arguments": "a" })] {
+    for params in [
+        json!({}),
+        json!({ "name": 5 }),
+        json!({ "name": "echo", "arguments": [] }),
+        json!({ "name": "echo", "arguments": "a" }),
+    ] {
         let response = session.request("tools/call", params.clone()).await;
         let reply = crate::client::last(&crate::client::events(response).await).clone();
         assert_eq!(reply["error"]["code"], -32602, "{params}: {reply}");
         assert!(reply["error"]["message"].as_str().expect("text").contains("tools/call"), "{reply}");
     }
-    let reply = server.north().modern("tools/call", json!({ "name": "echo", "arguments": 5 })).send().await.expect("a reply");
+    let reply =
+        server.north().modern("tools/call", json!({ "name": "echo", "arguments": 5 })).send().await.expect("a reply");
     let reply: Value = reply.json().await.expect("JSON");
     assert_eq!(reply["error"]["code"], -32602, "{reply}");
 }
@@ -69,7 +75,8 @@ async fn headers_that_contradict_the_body_are_refused() {
 async fn another_content_type_is_not_a_parse_error() {
     let server = TestServer::start().await;
     let request = server.north().http.post(server.url("/mcp")).bearer_auth("token-north");
-    let request = request.header("accept", "application/json, text/event-stream").header("content-type", "text/plain").body("{}");
+    let request =
+        request.header("accept", "application/json, text/event-stream").header("content-type", "text/plain").body("{}");
     assert_eq!(request.send().await.expect("a reply").status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 

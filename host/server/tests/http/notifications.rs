@@ -34,6 +34,16 @@ async fn progress_comes_before_the_result_in_both_revisions() {
 }
 
 #[tokio::test]
+async fn a_tool_that_reports_nothing_is_not_waited_for() {
+    let server = TestServer::start().await;
+    let begun = std::time::Instant::now();
+    let params = json!({ "name": "echo", "_meta": { "progressToken": "p" } });
+    let reply = server.north().modern("tools/call", params).send().await.expect("a reply");
+    assert_eq!(reply.headers()["content-type"], "application/json");
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_cancels_its_call() {
     let server = TestServer::start().await;
     let client = server.north();
@@ -83,7 +93,8 @@ async fn a_subscription_hears_of_changes() {
     assert_eq!(acknowledged["params"]["notifications"], json!({ "toolsListChanged": true }));
     server.tools.add_further();
     assert_eq!(stream.next().await.expect("a change")["method"], "notifications/tools/list_changed");
-    let reply: Value = server.north().modern("tools/list", json!({})).send().await.expect("a reply").json().await.expect("JSON");
+    let reply: Value =
+        server.north().modern("tools/list", json!({})).send().await.expect("a reply").json().await.expect("JSON");
     assert_eq!(reply["result"]["tools"].as_array().expect("tools").len(), 6);
     // A change that this caller does not see is not told.
     server.tools.bump();

@@ -54,7 +54,11 @@ impl StubTools {
     async fn run(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
         let Invocation { caller, tool, arguments, request_id, progress } = invocation;
         let structured = match tool.as_str() {
-            "echo" => arguments,
+            "echo" => {
+                drop(progress);
+                tokio::task::yield_now().await;
+                arguments
+            }
             "who" => object(json!({ "name": caller.display_name, "request_id": request_id })),
             "fail" => return Err(failure(arguments.get("with").and_then(Value::as_str).unwrap_or_default())),
             "report" => {
