@@ -74,6 +74,7 @@ CREATE TABLE zava_setup.set_aside (
   kind text NOT NULL CHECK (kind IN ('constraint', 'index')),
   table_name text NOT NULL,
   object_name text NOT NULL,
+  referenced_table text,
   definition text NOT NULL,
   PRIMARY KEY (table_name, object_name)
 );

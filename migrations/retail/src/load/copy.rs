@@ -1,7 +1,6 @@
 //! COPY into one table.
 
-use futures::future::BoxFuture;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::mpsc;
 
 use crate::RetailError;
@@ -47,14 +46,9 @@ pub(super) async fn copy_all(connection: &mut PgConnection, target: Target, rows
     copy(connection, target, receiver).await
 }
 
-fn set_forced<'a>(
-    connection: &'a mut PgConnection,
-    table: &'static str,
-    forced: bool,
-) -> BoxFuture<'a, Result<(), RetailError>> {
+/// Set or lift FORCE ROW LEVEL SECURITY on a table of the schema.
+pub(super) async fn set_forced(connection: &mut PgConnection, table: &str, forced: bool) -> Result<(), RetailError> {
     let no = if forced { "" } else { "NO " };
     let statement = format!("ALTER TABLE retail.{table} {no}FORCE ROW LEVEL SECURITY");
-    Box::pin(async move {
-        connection.execute(sqlx::AssertSqlSafe(statement)).await.map(|_| ()).doing("setting row security for a load")
-    })
+    connection.execute(AssertSqlSafe(statement)).await.map(|_| ()).doing("setting row security for a load")
 }

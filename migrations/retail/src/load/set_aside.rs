@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use crate::RetailError;
 use crate::error::Doing;
 
+use super::copy::set_forced;
 use super::{Progress, Stage};
 
 /// Indexes are built on so many connections at once.
@@ -17,12 +18,12 @@ const BUILDERS: usize = 2;
 
 /// Foreign keys between the application's tables, and indexes that no constraint stands on.
 const REMEMBER: &str = "\
-    INSERT INTO zava_setup.set_aside (kind, table_name, object_name, definition)
-    SELECT 'constraint', t.relname, c.conname, format('ALTER TABLE retail.%I ADD CONSTRAINT %I %s', t.relname, c.conname, pg_get_constraintdef(c.oid))
-    FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+    INSERT INTO zava_setup.set_aside (kind, table_name, object_name, referenced_table, definition)
+    SELECT 'constraint', t.relname, c.conname, r.relname, format('ALTER TABLE retail.%I ADD CONSTRAINT %I %s', t.relname, c.conname, pg_get_constraintdef(c.oid))
+    FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class r ON r.oid = c.confrelid
     WHERE c.contype = 'f' AND t.relnamespace = 'retail'::regnamespace AND c.conparentid = 0
     UNION ALL
-    SELECT 'index', t.relname, i.relname, pg_get_indexdef(x.indexrelid)
+    SELECT 'index', t.relname, i.relname, NULL, pg_get_indexdef(x.indexrelid)
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
     WHERE t.relnamespace = 'retail'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.indexrelid AND c.contype <> 'f')
     ON CONFLICT (table_name, object_name) DO UPDATE SET definition = excluded.definition";
@@ -57,8 +58,8 @@ pub(super) async fn take_away(control: &mut PgConnection) -> Result<(), RetailEr
 /// Put everything back: indexes on several connections, then foreign keys one after the other.
 pub(super) async fn put_back(pool: &PgPool, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), RetailError> {
     let doing = "reading what was set aside";
-    let aside: Vec<(String, String, String, String)> = sqlx::query_as(
-        "SELECT kind, table_name, object_name, definition FROM zava_setup.set_aside ORDER BY table_name, object_name",
+    let aside: Vec<Aside> = sqlx::query_as(
+        "SELECT table_name, object_name, referenced_table, definition FROM zava_setup.set_aside ORDER BY table_name, object_name",
     )
     .fetch_all(pool)
     .await
@@ -69,33 +70,54 @@ pub(super) async fn put_back(pool: &PgPool, progress: &(dyn Fn(Progress) + Send 
         let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         progress(Progress { stage: Stage::Indexes, done, total });
     };
-    let (constraints, indexes): (Vec<_>, Vec<_>) = aside.into_iter().partition(|(kind, ..)| kind == "constraint");
+    let (constraints, indexes): (Vec<_>, Vec<_>) = aside.into_iter().partition(|one| one.referenced_table.is_some());
     let builders = (0..BUILDERS).map(|builder| {
         let share: Vec<_> = indexes.iter().skip(builder).step_by(BUILDERS).collect();
         let report = &report;
         async move {
-            for (_, table, object, definition) in share {
-                restore(pool, table, object, definition).await?;
+            for index in share {
+                restore(pool, index).await?;
                 report();
             }
             Ok::<(), RetailError>(())
         }
     });
     try_join_all(builders).await?;
-    for (_, table, object, definition) in &constraints {
-        restore(pool, table, object, definition).await?;
+    for constraint in &constraints {
+        restore(pool, constraint).await?;
         report();
     }
     Ok(())
 }
 
-async fn restore(pool: &PgPool, table: &str, object: &str, definition: &str) -> Result<(), RetailError> {
+/// Something that a load has set aside.
+#[derive(Debug, sqlx::FromRow)]
+struct Aside {
+    table_name: String,
+    object_name: String,
+    /// Of a foreign key.
+    referenced_table: Option<String>,
+    definition: String,
+}
+
+/// The rows of a new foreign key are checked by a query of the owner's, to which FORCE ROW LEVEL
+/// SECURITY shows none: it would find keys missing that are there, and none that are not. So FORCE
+/// is lifted from both tables, within the transaction that locks them.
+async fn restore(pool: &PgPool, aside: &Aside) -> Result<(), RetailError> {
     let doing = "building indexes and foreign keys";
     let mut transaction = pool.begin().await.doing(doing)?;
-    transaction.execute(AssertSqlSafe(definition.to_owned())).await.doing(doing)?;
+    let checked: Vec<&str> =
+        aside.referenced_table.iter().flat_map(|other| [aside.table_name.as_str(), other]).collect();
+    for table in &checked {
+        set_forced(&mut transaction, table, false).await?;
+    }
+    transaction.execute(AssertSqlSafe(aside.definition.clone())).await.doing(doing)?;
+    for table in &checked {
+        set_forced(&mut transaction, table, true).await?;
+    }
     sqlx::query("DELETE FROM zava_setup.set_aside WHERE table_name = $1 AND object_name = $2")
-        .bind(table)
-        .bind(object)
+        .bind(&aside.table_name)
+        .bind(&aside.object_name)
         .execute(&mut *transaction)
         .await
         .doing(doing)?;

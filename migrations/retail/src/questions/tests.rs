@@ -8,15 +8,14 @@ const FUNCTION_WORDS: &str = "a an and are as at be been before but by can do do
     my myself need no not of off on one or our out over own so something somebody that the their them there they this to too under up us \
     want was we what when where which while who will with without you your until keep keeps make makes stop stops put";
 
-/// A word without its commonest endings, so that `leaking` meets `leak` and `drawers` meet `drawer`.
+/// A word without its common endings, so that `leaking` meets `leak` and `drawers` meet `draw`.
 fn stem(word: &str) -> String {
-    let word = word.to_lowercase();
-    for ending in ["ing", "ies", "es", "ed", "er", "s", "y", "e"] {
-        if let Some(stem) = word.strip_suffix(ending)
-            && stem.len() >= 3
-        {
-            return stem.to_owned();
-        }
+    let mut word = word.to_lowercase();
+    while let Some(shorter) = ["ing", "ies", "es", "ed", "er", "s", "y", "e"]
+        .iter()
+        .find_map(|ending| word.strip_suffix(ending).filter(|rest| rest.len() >= 3))
+    {
+        word = shorter.to_owned();
     }
     word
 }
