@@ -189,7 +189,7 @@ impl TestApp {
 }
 
 /// A packed plugin of `plugins/` or `tests/guests`.
-pub fn packed(name: &str) -> PathBuf {
+pub(crate) fn packed(name: &str) -> PathBuf {
     let environment = crate::Environment::read();
     let file = format!("{name}.wasm");
     let candidates = [environment.plugins.join(&file), environment.guests.join(&file)];

@@ -92,7 +92,7 @@ impl Cluster {
         let model = stockade_db::embedder(&self.embedder()).expect("the model");
         let embed = zava_retail::FnEmbedder::new("all-MiniLM-L6-v2", |texts: Vec<String>| {
             let model = std::sync::Arc::clone(&model);
-            Box::pin(async move { model.embed(&texts).await.map_err(|e| e.for_log().into()) }) as _
+            async move { model.embed(&texts).await.map_err(|e| zava_retail::BoxError::from(e.for_log())) }
         });
         zava_retail::load(&database.admin_url, options, &embed, &|_| {}).await.expect("the data");
     }
@@ -110,7 +110,7 @@ impl Cluster {
         let key = match ContextKey::read_file(&context_key_file) {
             Ok(key) => key,
             Err(_) => {
-                let key = ContextKey::generate().expect("randomness");
+                let key = ContextKey::generate();
                 key.write_file(&context_key_file).expect("a key file");
                 key
             }

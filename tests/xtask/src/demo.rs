@@ -52,12 +52,12 @@ pub(crate) struct Options {
 /// Where a step fails; the text says what is missing and what to type.
 pub(crate) async fn run(places: &Places, options: &Options) -> Result<()> {
     let began = Instant::now();
+    let folder = if options.check { Folder::passing(places)? } else { Folder::kept(places)? };
     let postgres = postgres::find(places)?;
     let model = model::directory(places)?;
     let binary = build_host()?;
     let plugins = reference_plugins(places).await?;
 
-    let folder = if options.check { Folder::passing(places)? } else { Folder::kept(places)? };
     if options.fresh {
         folder.clear()?;
     }

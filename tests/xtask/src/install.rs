@@ -42,20 +42,25 @@ pub(crate) fn once(dir: &Path, what: &str, fill: impl FnOnce(&Path) -> Result<St
     fs::rename(staging.path(), dir).with_context(|| format!("renaming into {}", dir.display()))
 }
 
-/// Takes an exclusive lock that ends with the returned file, or with the process.
-pub(crate) fn lock(path: &Path, what: &str) -> Result<File> {
+/// Takes an exclusive lock that ends with the returned file, or with the process; waits for it.
+fn lock(path: &Path, what: &str) -> Result<File> {
+    if let Some(file) = try_lock(path)? {
+        return Ok(file);
+    }
+    eprintln!("    waiting: another run is at work on {what}");
+    let file = File::create(path)?;
+    file.lock().with_context(|| format!("locking {}", path.display()))?;
+    Ok(file)
+}
+
+/// The same at once, or None where another process has it.
+pub(crate) fn try_lock(path: &Path) -> Result<Option<File>> {
     let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            eprintln!("    waiting: another run is at work on {what}");
-            file.lock().with_context(|| format!("locking {}", path.display()))?;
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("locking {}", path.display()));
-        }
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
     }
-    Ok(file)
 }
 
 #[cfg(test)]

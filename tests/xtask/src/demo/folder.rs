@@ -37,20 +37,29 @@ pub(super) struct Secrets {
 
 impl Folder {
     /// The folder of `cargo demo`, which the next one finds again.
+    ///
+    /// # Errors
+    /// Where another demo has it.
     pub(super) fn kept(places: &Places) -> Result<Self> {
         Self::open(places.data.join("demo"), false)
     }
 
-    /// A folder for one run.
+    /// An empty folder for one run.
+    ///
+    /// # Errors
+    /// Where another check has it.
     pub(super) fn passing(places: &Places) -> Result<Self> {
-        Self::open(places.data.join(format!("check-{}", std::process::id())), true)
+        let folder = Self::open(places.data.join("check"), true)?;
+        folder.clear()?;
+        Ok(folder)
     }
 
     fn open(path: PathBuf, passing: bool) -> Result<Self> {
         fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         // PostgreSQL may run as another user, who must get through to its own folder below.
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
-        let lock = install::lock(&path.with_extension("lock"), "the demo's data (end it with Ctrl-C)")?;
+        let lock = install::try_lock(&path.with_extension("lock"))?
+            .with_context(|| format!("another demo is using {}: end it with Ctrl-C first", path.display()))?;
         Ok(Self { path, passing, _lock: lock })
     }
 
@@ -74,7 +83,7 @@ impl Folder {
         let context_key_file = self.join("context.key");
         let said = |error: stockade_db::DbError| anyhow::anyhow!("{}", error.for_log());
         if !context_key_file.exists() {
-            ContextKey::generate().and_then(|key| key.write_file(&context_key_file)).map_err(said)?;
+            ContextKey::generate().write_file(&context_key_file).map_err(said)?;
         }
         let context_key = ContextKey::read_file(&context_key_file).map_err(said)?;
         let tokens_file = self.join("tokens.json");
@@ -102,7 +111,6 @@ impl Folder {
     pub(super) fn leave(self) -> Result<()> {
         if self.passing {
             fs::remove_dir_all(&self.path).with_context(|| format!("removing {}", self.path.display()))?;
-            fs::remove_file(self.path.with_extension("lock"))?;
         }
         Ok(())
     }
@@ -160,7 +168,9 @@ mod tests {
         let places = Places { cache: root.path().join("cache"), data: root.path().join("data") };
         let folder = Folder::passing(&places).unwrap();
         folder.secrets().unwrap();
+        let second = Folder::passing(&places).unwrap_err().to_string();
+        assert!(second.contains("end it with Ctrl-C"), "{second}");
         folder.leave().unwrap();
-        assert_eq!(fs::read_dir(&places.data).unwrap().count(), 0);
+        assert!(!places.data.join("check").exists());
     }
 }
