@@ -113,8 +113,6 @@ pub enum EmbedderConfig {
         model: String,
         /// The file with the bearer token; without it none is sent.
         api_key_file: Option<PathBuf>,
-        /// Elements of each vector.
-        dimension: u32,
         /// The endpoint has this many milliseconds to answer.
         #[serde(default = "default_embed_timeout_ms")]
         timeout_ms: u64,

@@ -2,11 +2,30 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sqlx::postgres::PgRow;
+use tokio::time::Instant;
+
 use crate::cursor::Cursor;
 use crate::database::Database;
+use crate::encode;
 use crate::error::DbError;
 use crate::identity::Identity;
-use crate::value::{ResultSet, Statement};
+use crate::lease::{Isolation, Lease, TakeRow};
+use crate::value::{ResultSet, Statement, Value};
+
+mod describe;
+mod gather;
+mod meter;
+
+pub(crate) use describe::describe;
+pub(crate) use gather::Gather;
+pub(crate) use meter::Meter;
+pub use meter::Usage;
+
+/// The most statements of one [`Session::query_all`].
+const STATEMENTS_MAX: usize = 32;
+/// A cursor's name holds at most this many letters of its parameters' types; then their hash.
+const SIGNATURE_LETTERS_MAX: usize = 32;
 
 /// What one call may take from the database.
 #[derive(Debug, Clone)]
@@ -16,61 +35,236 @@ pub struct SessionLimits {
     /// Bytes of all results of the session together.
     pub bytes_max: u64,
     /// No statement runs past this moment.
-    pub deadline: tokio::time::Instant,
+    pub deadline: Instant,
     /// The schemas whose tables and functions the plugin may name.
     pub schemas: Arc<BTreeSet<String>>,
     /// The collections that the plugin may search.
     pub collections: Arc<BTreeSet<String>>,
 }
 
-/// What a session has taken so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Statements run, failed ones included.
-    pub statements: u64,
-    /// Rows given out.
-    pub rows: u64,
-    /// Bytes of values given out.
-    pub bytes: u64,
+/// One tool call's way to the database. It holds no connection between two calls of its methods.
+///
+/// Dropping the future of a method cancels its statement on the server.
+pub struct Session {
+    database: Database,
+    identity: Identity,
+    limits: SessionLimits,
+    meter: Arc<Meter>,
 }
 
-/// One tool call's way to the database. It holds no connection between two calls of its methods.
-pub struct Session {
-    pub(crate) database: Database,
-    pub(crate) identity: Identity,
-    pub(crate) limits: SessionLimits,
+/// A statement that may go to the server.
+pub(crate) struct Admitted {
+    pub(crate) cursor: String,
+    pub(crate) statement: Statement,
 }
 
 impl Session {
-    /// Runs one query. At most `rows_max` rows come back, and never more than the limits allow.
-    pub async fn query(&self, _statement: Statement, _rows_max: u32) -> Result<ResultSet, DbError> {
-        let _ = (&self.database.inner, &self.identity, &self.limits);
-        Err(DbError::internal("not yet"))
+    pub(crate) fn new(database: Database, identity: Identity, limits: SessionLimits) -> Self {
+        let meter = Arc::new(Meter::new(limits.bytes_max));
+        Self { database, identity, limits, meter }
     }
 
-    /// Runs several queries on one snapshot, in one transaction; `rows_max` holds for each.
-    pub async fn query_all(&self, _statements: Vec<Statement>, _rows_max: u32) -> Result<Vec<ResultSet>, DbError> {
-        Err(DbError::internal("not yet"))
+    /// Runs one query in a transaction of its own. At most `rows_max` rows come back, and never more
+    /// than the limits allow; `truncated` says exactly whether there were more.
+    pub async fn query(&self, statement: Statement, rows_max: u32) -> Result<ResultSet, DbError> {
+        let admitted = self.admit(statement, 0).await?;
+        let mut results = self.run(vec![admitted], rows_max, Isolation::ReadCommitted).await?;
+        results.pop().ok_or_else(|| DbError::internal("a query without a result"))
+    }
+
+    /// Runs several queries (at most 32) on one snapshot, in one transaction; `rows_max` holds for each.
+    pub async fn query_all(&self, statements: Vec<Statement>, rows_max: u32) -> Result<Vec<ResultSet>, DbError> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        if statements.len() > STATEMENTS_MAX {
+            return Err(DbError::rejected(
+                "ARGUMENT_STATEMENTS",
+                format!("found {} statements, expected at most {STATEMENTS_MAX}", statements.len()),
+            ));
+        }
+        let mut admitted = Vec::with_capacity(statements.len());
+        for (index, statement) in statements.into_iter().enumerate() {
+            admitted.push(self.admit(statement, index).await?);
+        }
+        self.run(admitted, rows_max, Isolation::RepeatableRead).await
     }
 
     /// Starts a query whose rows come in batches. It holds a connection until the cursor is dropped.
-    pub async fn open(&self, _statement: Statement) -> Result<Cursor, DbError> {
-        Err(DbError::internal("not yet"))
+    pub async fn open(&self, statement: Statement) -> Result<Cursor, DbError> {
+        let admitted = self.admit(statement, 0).await?;
+        let arguments = encode::arguments(&admitted.statement.parameters)?;
+        self.meter.statement();
+        let lease = self
+            .in_time(async {
+                let mut lease =
+                    Lease::begin(&self.database, &self.identity, Isolation::ReadCommitted, self.limits.deadline).await?;
+                match lease.declare(&admitted.cursor, &admitted.statement.text, arguments).await {
+                    Ok(()) => Ok(lease),
+                    Err(error) => Err(give_up(lease, error).await),
+                }
+            })
+            .await?;
+        let session = Self {
+            database: self.database.clone(),
+            identity: self.identity.clone(),
+            limits: self.limits.clone(),
+            meter: Arc::clone(&self.meter),
+        };
+        Ok(Cursor::new(session, lease, admitted))
     }
 
-    /// The collection's rows nearest to `embedding` that the caller may see, nearest first.
+    /// The collection's rows nearest to `embedding` that the caller may see, nearest first. At most
+    /// `rows_max` are asked for, so the result is never truncated by it.
     pub async fn search(
         &self,
-        _collection: &str,
-        _embedding: Vec<f32>,
-        _rows_max: u32,
-        _similarity_min: f64,
+        collection: &str,
+        embedding: Vec<f32>,
+        rows_max: u32,
+        similarity_min: f64,
     ) -> Result<ResultSet, DbError> {
-        Err(DbError::internal("not yet"))
+        if !self.limits.collections.contains(collection) {
+            return Err(DbError::forbidden("COLLECTION_NOT_GRANTED", format!("the collection {collection} was not granted")));
+        }
+        let config = self.database.collection(collection)?;
+        if embedding.len() != config.dimension as usize || !embedding.iter().all(|element| element.is_finite()) {
+            return Err(DbError::rejected(
+                "ARGUMENT_EMBEDDING",
+                format!("expected {} finite elements, found {}", config.dimension, embedding.len()),
+            ));
+        }
+        if !(-1.0..=1.0).contains(&similarity_min) {
+            return Err(DbError::rejected("ARGUMENT_SIMILARITY", "similarity-min: expected a number from -1 to 1"));
+        }
+        let rows_max = rows_max.min(self.limits.rows_max);
+        let (schema, function) = config.function.split_once('.').unwrap_or(("", &config.function));
+        let parameters =
+            vec![Value::Floats(embedding), Value::Float(similarity_min), Value::Integer(i64::from(rows_max.min(i32::MAX as u32)))];
+        let admitted = Admitted {
+            cursor: cursor_name(0, &parameters),
+            statement: Statement {
+                text: format!("SELECT * FROM \"{schema}\".\"{function}\"($1::vector, $2, $3::int4)"),
+                parameters,
+            },
+        };
+        let mut results = self.run(vec![admitted], rows_max, Isolation::ReadCommitted).await?;
+        results.pop().ok_or_else(|| DbError::internal("a search without a result"))
     }
 
     /// What the session has taken so far.
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        self.meter.usage()
     }
+
+    async fn admit(&self, statement: Statement, index: usize) -> Result<Admitted, DbError> {
+        self.in_time(self.database.admit(&statement.text, statement.parameters.len(), &self.limits)).await?;
+        Ok(Admitted { cursor: cursor_name(index, &statement.parameters), statement })
+    }
+
+    /// Four round trips for one statement that the connection has seen before: begin, context,
+    /// DECLARE, and FETCH with COMMIT.
+    async fn run(&self, admitted: Vec<Admitted>, rows_max: u32, isolation: Isolation) -> Result<Vec<ResultSet>, DbError> {
+        let rows_max = rows_max.min(self.limits.rows_max);
+        let mut prepared = Vec::with_capacity(admitted.len());
+        for one in &admitted {
+            prepared.push(encode::arguments(&one.statement.parameters)?);
+        }
+        for _ in &admitted {
+            self.meter.statement();
+        }
+        self.in_time(async {
+            let mut lease = Lease::begin(&self.database, &self.identity, isolation, self.limits.deadline).await?;
+            for (one, arguments) in admitted.iter().zip(prepared) {
+                if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments).await {
+                    return Err(give_up(lease, error).await);
+                }
+            }
+            let mut gathers: Vec<Gather> = admitted.iter().map(|_| Gather::new(rows_max, &self.meter)).collect();
+            if let Err(error) = self.fetch(&mut lease, &admitted, rows_max, &mut gathers).await {
+                return Err(give_up(lease, error).await);
+            }
+            drop(lease);
+            let mut results = Vec::with_capacity(gathers.len());
+            for (gather, one) in gathers.into_iter().zip(&admitted) {
+                results.push(match gather.finish() {
+                    Some(result) => result,
+                    None => describe(&self.database, &self.identity, &one.statement).await?,
+                });
+            }
+            Ok(results)
+        })
+        .await
+    }
+
+    async fn fetch(
+        &self,
+        lease: &mut Lease,
+        admitted: &[Admitted],
+        rows_max: u32,
+        gathers: &mut [Gather],
+    ) -> Result<(), DbError> {
+        let count = u64::from(rows_max) + 1;
+        let mut sql: String = admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}; ", one.cursor)).collect();
+        sql.push_str("COMMIT");
+        lease.fetch(sql, true, &mut GatherAll { database: &self.database, gathers }).await
+    }
+
+    /// Runs `work` until the call's deadline; past it, the work is dropped and cancels itself.
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+        tokio::time::timeout_at(self.limits.deadline, work).await.unwrap_or(Err(DbError::Timeout { code: "CALL_DEADLINE" }))
+    }
+
+    pub(crate) fn rows_max(&self) -> u32 {
+        self.limits.rows_max
+    }
+
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// The rows of several statements, each to its own result.
+struct GatherAll<'a> {
+    database: &'a Database,
+    gathers: &'a mut [Gather],
+}
+
+impl TakeRow for GatherAll<'_> {
+    async fn take(&mut self, statement: usize, row: PgRow) -> Result<(), DbError> {
+        match self.gathers.get_mut(statement) {
+            Some(gather) => gather.take(self.database, &row).await,
+            None => Err(DbError::internal("more results than statements")),
+        }
+    }
+}
+
+/// After a failed statement the connection is sound and its transaction is not: end it, keep the
+/// connection. After anything else the lease is dropped and looks after itself.
+pub(crate) async fn give_up(lease: Lease, error: DbError) -> DbError {
+    if matches!(error, DbError::Statement { .. } | DbError::Forbidden { .. } | DbError::Timeout { code: "STATEMENT_TIMEOUT" | "LOCK_TIMEOUT" })
+        && let Err(second) = lease.rollback().await
+    {
+        tracing::warn!(error = second.for_log(), "a failed transaction could not be rolled back; its connection is closed");
+    }
+    error
+}
+
+/// The name carries the parameters' types, so that PostgreSQL's and the driver's caches, which go by
+/// the text, never take a statement for another.
+fn cursor_name(index: usize, parameters: &[Value]) -> String {
+    let letters = encode::signature(parameters);
+    if letters.len() <= SIGNATURE_LETTERS_MAX {
+        return format!("s{index}_{letters}");
+    }
+    use sha2::Digest;
+    let hash = hex::encode(sha2::Sha256::digest(letters.as_bytes()));
+    format!("s{index}_x{}", hash.get(..SIGNATURE_LETTERS_MAX).unwrap_or_default())
 }

@@ -61,7 +61,9 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
     let mut transaction = connection.begin().await?;
     sqlx::query(
         "SELECT pg_advisory_xact_lock($1), set_config('stockade.setup_login', $2, true),
-                set_config('stockade.setup_readers', $3, true), set_config('stockade.setup_password', $4, true)",
+                set_config('stockade.setup_readers', $3, true), set_config('stockade.setup_password', $4, true),
+                -- \"already exists, skipping\" is what a second run is for
+                set_config('client_min_messages', 'warning', true)",
     )
     .bind(SETUP_LOCK)
     .bind(&config.login_role)

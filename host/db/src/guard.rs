@@ -1,0 +1,121 @@
+//! The statement guard: reads a plugin's SQL with a real parser and says early, and clearly, what it
+//! will not pass on. It is a courtesy and a first layer. The wall is in the database: the protocol,
+//! the reader role and the signed context hold when everything here is wrong.
+//!
+//! Reading ([`analyse`]) depends on the text alone; what it names is then held against the plugin's
+//! grants ([`grants`]). Nothing is judged by matching text, and what the walk does not know it refuses.
+use sqlparser::ast::{Statement, Visit};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use std::ops::ControlFlow;
+
+use crate::error::DbError;
+
+mod functions;
+mod grants;
+mod names;
+mod types;
+mod walk;
+
+pub(crate) use grants::check;
+pub(crate) use names::{Catalogue, Name, PG_CATALOG};
+
+/// The longest statement, in bytes.
+pub(crate) const SQL_BYTES_MAX: usize = 65_536;
+/// How deep parentheses, subqueries and the like may nest: levels of the parser.
+const SQL_NESTING_MAX: usize = 100;
+/// How deep the tree may be, chains of operators (`a + b + c …`) included.
+pub(super) const SQL_DEPTH_MAX: usize = 1_000;
+/// The most parameters a statement may name.
+pub(crate) const SQL_PARAMETERS_MAX: usize = 1_000;
+/// From this length on, the tree could be deeper than a worker's stack, in bytes of text.
+const SHORT_BYTES: usize = 1_024;
+/// Room for the deepest tree that [`SQL_BYTES_MAX`] of text can make, in bytes.
+const STACK_BYTES: usize = 128 * 1024 * 1024;
+
+/// What a statement names, as PostgreSQL would read it (unquoted names folded to lower case).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Analysis {
+    pub(crate) relations: Vec<Name>,
+    pub(crate) functions: Vec<Name>,
+    pub(crate) types: Vec<Name>,
+    /// Operators are named here only when written with a schema.
+    pub(crate) operators: Vec<Name>,
+    /// The highest `$n`.
+    pub(crate) parameters: usize,
+}
+
+/// Reads one statement. An error's text may be shown to whoever wrote the statement.
+pub(crate) fn analyse(sql: &str) -> Result<Analysis, DbError> {
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(DbError::rejected(
+            "SQL_TOO_LONG",
+            format!("the statement has {} bytes, expected at most {SQL_BYTES_MAX}", sql.len()),
+        ));
+    }
+    // The protocol ends a text at NUL: what is behind one would be read by us and not by PostgreSQL.
+    if sql.contains('\0') {
+        return Err(DbError::rejected("SQL_SYNTAX", "the statement holds a NUL character"));
+    }
+    if sql.len() <= SHORT_BYTES {
+        return analyse_here(sql);
+    }
+    // The parser and its visitor grow the stack as they need it; dropping a deep tree does not.
+    stacker::maybe_grow(STACK_BYTES, STACK_BYTES, || analyse_here(sql))
+}
+
+fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
+    let statements = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(SQL_NESTING_MAX)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| syntax(&error))?;
+    let statement = match statements.as_slice() {
+        [] => return Err(DbError::rejected("SQL_EMPTY", "the statement is empty, expected one query")),
+        [statement] => statement,
+        several => {
+            return Err(DbError::rejected(
+                "SQL_SEVERAL_STATEMENTS",
+                format!("found {} statements, expected one; run several with query-all", several.len()),
+            ));
+        }
+    };
+    if !matches!(statement, Statement::Query(_)) {
+        return Err(not_a_query());
+    }
+    let mut walk = walk::Walk::default();
+    match statement.visit(&mut walk) {
+        ControlFlow::Continue(()) => Ok(walk.finish()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+pub(super) fn not_a_query() -> DbError {
+    DbError::rejected("SQL_NOT_A_QUERY", "expected a query: SELECT, VALUES, TABLE or WITH around them, and nothing that writes")
+}
+
+pub(super) fn unsupported(what: &str) -> DbError {
+    DbError::rejected("SQL_NOT_SUPPORTED", format!("{what}: this is not supported in a plugin's query"))
+}
+
+fn syntax(error: &ParserError) -> DbError {
+    match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+            DbError::rejected("SQL_SYNTAX", message.chars().take(300).collect::<String>())
+        }
+        ParserError::RecursionLimitExceeded => too_deep(),
+    }
+}
+
+pub(super) fn too_deep() -> DbError {
+    DbError::rejected(
+        "SQL_TOO_DEEP",
+        format!(
+            "expected at most {SQL_NESTING_MAX} nested levels and chains of at most {SQL_DEPTH_MAX} operators; \
+             use IN or = ANY for long lists"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

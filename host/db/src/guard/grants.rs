@@ -1,0 +1,89 @@
+//! What a statement names, held against what the plugin was granted.
+use std::collections::BTreeSet;
+
+use super::functions::{is_allowed_function, is_allowed_type};
+use super::names::{Catalogue, Name, PG_CATALOG};
+use super::Analysis;
+use crate::error::DbError;
+
+/// Refuses a statement that names a relation, function, type or operator outside the granted schemas.
+///
+/// The system's own functions are granted by name (`functions.rs`), whatever the schemas. Its
+/// relations are granted as any other schema's: `pg_catalog`, `information_schema`.
+pub(crate) fn check(analysis: &Analysis, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+    for relation in &analysis.relations {
+        check_relation(relation, granted, catalogue)?;
+    }
+    for function in &analysis.functions {
+        check_function(function, granted, catalogue)?;
+    }
+    for name in &analysis.types {
+        check_type(name, granted, catalogue)?;
+    }
+    for operator in &analysis.operators {
+        let schema = operator.schema.as_deref().unwrap_or(PG_CATALOG);
+        if schema != PG_CATALOG && schema != catalogue.vector_schema && !granted.contains(schema) {
+            return Err(not_granted("OPERATOR", operator));
+        }
+    }
+    Ok(())
+}
+
+fn check_relation(relation: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+    let schema = match &relation.schema {
+        Some(schema) => schema.as_str(),
+        None => catalogue.relation_schema(&relation.name).ok_or_else(|| undefined("42P01", "relation", relation))?,
+    };
+    if granted.contains(schema) { Ok(()) } else { Err(not_granted("TABLE", relation)) }
+}
+
+fn check_function(function: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+    let allowed = is_allowed_function(&function.name);
+    let fits = |schema: &str| {
+        let built_in = schema == PG_CATALOG || schema == catalogue.vector_schema;
+        (built_in && allowed) || (schema != PG_CATALOG && granted.contains(schema))
+    };
+    let fine = match &function.schema {
+        Some(schema) => fits(schema),
+        None => {
+            let mut found = catalogue.function_schemas(&function.name).peekable();
+            // Keywords that read like functions (coalesce, greatest …) and pgvector's are in no list
+            // of the catalogue; for them the allow-list speaks alone.
+            // A name that an ungranted schema has too is refused: overloading could lead there.
+            if found.peek().is_none() { allowed } else { found.all(fits) }
+        }
+    };
+    if fine {
+        return Ok(());
+    }
+    Err(DbError::rejected(
+        "SQL_FUNCTION_NOT_ALLOWED",
+        format!("the function {function} is not among those that a query may call"),
+    ))
+}
+
+fn check_type(name: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+    let built_in = |schema: &str| schema == PG_CATALOG || schema == catalogue.vector_schema;
+    let schema = match &name.schema {
+        Some(schema) => schema.as_str(),
+        None => catalogue.type_schema(&name.name).ok_or_else(|| undefined("42704", "type", name))?,
+    };
+    // Names of types that look things up in the catalogue (regclass and its kin) come with its grant.
+    if (built_in(schema) && is_allowed_type(&name.name)) || granted.contains(schema) {
+        return Ok(());
+    }
+    Err(not_granted("TYPE", name))
+}
+
+fn undefined(sqlstate: &str, what: &str, name: &Name) -> DbError {
+    DbError::Statement { sqlstate: sqlstate.to_owned(), message: format!("{what} \"{name}\" does not exist") }
+}
+
+fn not_granted(what: &'static str, name: &Name) -> DbError {
+    let code = match what {
+        "TABLE" => "TABLE_NOT_GRANTED",
+        "TYPE" => "TYPE_NOT_GRANTED",
+        _ => "OPERATOR_NOT_GRANTED",
+    };
+    DbError::forbidden(code, format!("{name} lies outside the schemas that the plugin was granted"))
+}

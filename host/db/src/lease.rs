@@ -1,0 +1,239 @@
+//! A connection for the length of one transaction.
+//!
+//! A lease goes back to the pool only after the server has confirmed the transaction's end. In every
+//! other case, a dropped future among them, the statement is cancelled on the server and the
+//! connection is closed: what state it is in is not worth finding out.
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Either, Row};
+use tokio::time::Instant;
+
+use crate::context::Transaction;
+use crate::database::Database;
+use crate::error::DbError;
+use crate::identity::Identity;
+
+/// A context outlives its call by this much, for statements that are being cancelled.
+const CONTEXT_SLACK: Duration = Duration::from_secs(5);
+/// A connection that does not close in this time is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How statements of one transaction see others' writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Each statement a snapshot of its own.
+    ReadCommitted,
+    /// One snapshot for all.
+    RepeatableRead,
+}
+
+/// Whoever wants the rows of a fetch. A trait, because a future that holds an async closure is not
+/// `Send` for every lifetime, and host functions must be.
+pub(crate) trait TakeRow: Send {
+    /// The next row, of the statement with this number.
+    fn take(&mut self, statement: usize, row: PgRow) -> impl Future<Output = Result<(), DbError>> + Send;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A statement may be running.
+    Busy,
+    /// In a transaction, nothing running.
+    Open,
+    /// The transaction has ended.
+    Ended,
+}
+
+pub(crate) struct Lease {
+    database: Database,
+    /// Taken when the lease is dropped, and only then.
+    connection: Option<PoolConnection<Postgres>>,
+    pid: Option<i32>,
+    state: State,
+}
+
+impl Lease {
+    /// Takes a connection and begins a transaction as `identity`: two round trips.
+    pub(crate) async fn begin(
+        database: &Database,
+        identity: &Identity,
+        isolation: Isolation,
+        deadline: Instant,
+    ) -> Result<Self, DbError> {
+        if !database.reader_is_known(&identity.reader_role) {
+            return Err(DbError::forbidden(
+                "ROLE_NOT_CONFIGURED",
+                format!("the reader role {} is not among reader_roles", identity.reader_role),
+            ));
+        }
+        // The backend is known only inside the transaction: behind a pooler it changes from one to the next.
+        let begin = match isolation {
+            Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+            Isolation::RepeatableRead => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        let begin = format!(
+            "{begin}; SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text"
+        );
+        let mut attempts = database.inner.config.connections_max + 1;
+        let (mut lease, pid, began_us) = loop {
+            let connection = database.inner.pool.acquire().await?;
+            let mut lease = Self { database: database.clone(), connection: Some(connection), pid: None, state: State::Busy };
+            attempts -= 1;
+            match lease.start(&begin).await {
+                Ok((pid, began_us)) => break (lease, pid, began_us),
+                // An idle connection that the server closed meanwhile; nothing has run on it.
+                Err(DbError::Unavailable(_)) if attempts > 0 => drop(lease),
+                Err(error) => return Err(error),
+            }
+        };
+        lease.pid = Some(pid);
+        let prologue = prologue(database, identity, pid, began_us, deadline)?;
+        lease.execute_host_sql(prologue).await?;
+        lease.state = State::Open;
+        Ok(lease)
+    }
+
+    async fn start(&mut self, begin: &str) -> Result<(i32, i64), DbError> {
+        let row = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_one(self.connection()?).await?;
+        // The simple protocol answers in text.
+        let text = |index: usize| -> Result<String, DbError> {
+            let value = row.try_get_raw(index)?;
+            value.as_str().map(str::to_owned).map_err(|error| DbError::internal(error.to_string()))
+        };
+        match (text(0)?.parse(), text(1)?.parse()) {
+            (Ok(pid), Ok(began_us)) => Ok((pid, began_us)),
+            _ => Err(DbError::internal("BEGIN: expected a process id and a time")),
+        }
+    }
+
+    /// Opens a cursor for one statement, by the extended protocol: the only way that a plugin's text goes.
+    pub(crate) async fn declare(&mut self, cursor: &str, sql: &str, arguments: PgArguments) -> Result<(), DbError> {
+        let declare = format!("DECLARE {cursor} BINARY NO SCROLL CURSOR FOR {sql}");
+        let cached = self.database.inner.config.statement_cache_capacity > 0;
+        self.state = State::Busy;
+        let query = sqlx::query_with(AssertSqlSafe(declare), arguments).persistent(cached);
+        query.execute(self.connection()?).await?;
+        self.state = State::Open;
+        Ok(())
+    }
+
+    /// Runs host-made statements by the simple protocol and hands over their rows, with the number
+    /// of the statement that each belongs to, as they come.
+    pub(crate) async fn fetch(&mut self, sql: String, ends: bool, rows: &mut impl TakeRow) -> Result<(), DbError> {
+        self.state = State::Busy;
+        let mut results = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(self.connection()?);
+        let mut statement = 0;
+        while let Some(next) = results.try_next().await? {
+            match next {
+                Either::Left(_) => statement += 1,
+                Either::Right(row) => rows.take(statement, row).await?,
+            }
+        }
+        drop(results);
+        self.state = if ends { State::Ended } else { State::Open };
+        Ok(())
+    }
+
+    /// One boolean, from host-made SQL.
+    pub(crate) async fn scalar_bool(&mut self, sql: &'static str) -> Result<bool, DbError> {
+        let row = sqlx::raw_sql(sql).fetch_one(self.connection()?).await?;
+        let value = row.try_get_raw(0)?;
+        Ok(value.as_bytes().is_ok_and(|bytes| bytes == b"t"))
+    }
+
+    /// Ends the transaction after a statement failed or when nothing more is wanted.
+    pub(crate) async fn rollback(mut self) -> Result<(), DbError> {
+        self.end("ROLLBACK").await
+    }
+
+    /// Ends the transaction after its last statement.
+    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
+        self.end("COMMIT").await
+    }
+
+    async fn end(&mut self, sql: &'static str) -> Result<(), DbError> {
+        self.state = State::Busy;
+        self.execute_host_sql(sql.to_owned()).await?;
+        self.state = State::Ended;
+        Ok(())
+    }
+
+    async fn execute_host_sql(&mut self, sql: String) -> Result<(), DbError> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await?;
+        Ok(())
+    }
+
+    fn connection(&mut self) -> Result<&mut PgConnection, DbError> {
+        self.connection.as_deref_mut().ok_or_else(|| DbError::internal("a lease without its connection"))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        if self.state == State::Ended {
+            return; // The pool takes it back.
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            // No one can wait for the server any more; closing the socket ends the session there.
+            drop(connection.detach());
+            return;
+        };
+        let (database, pid, state) = (self.database.clone(), self.pid, self.state);
+        runtime.spawn(async move {
+            if state == State::Open {
+                let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
+                if matches!(tokio::time::timeout(CLOSE_TIMEOUT, rollback).await, Ok(Ok(_))) {
+                    return;
+                }
+            }
+            if let Some(pid) = pid
+                && let Err(error) = database.cancel(pid).await
+            {
+                tracing::warn!(pid, error = error.for_log(), "a statement could not be cancelled; its time-out will end it");
+            }
+            // Detached first: whatever happens next, this connection is nobody's again.
+            let connection = connection.detach();
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close_hard()).await;
+        });
+    }
+}
+
+/// Time-outs, the signed context, the path and the role, all for this transaction alone. Made of
+/// numbers, base64url and identifiers that need no quoting. The role comes last: it may set nothing.
+fn prologue(
+    database: &Database,
+    identity: &Identity,
+    pid: i32,
+    began_us: i64,
+    deadline: Instant,
+) -> Result<String, DbError> {
+    let config = &database.inner.config;
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).max(1);
+    let life_us = i64::try_from((remaining + CONTEXT_SLACK).as_micros()).unwrap_or(i64::MAX);
+    let transaction = Transaction { pid, began_us, expires_us: began_us.saturating_add(life_us) };
+    let context = database.inner.key.sign(identity, &transaction)?;
+    Ok(format!(
+        "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; \
+         SET LOCAL stockade.context = '{context}'; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
+        config.statement_timeout_ms.min(remaining_ms),
+        config.lock_timeout_ms.min(remaining_ms),
+        config.idle_in_transaction_timeout_ms.min(remaining_ms),
+        quoted_path(&config.search_path),
+        quoted(identity.reader_role.as_str()),
+    ))
+}
+
+/// Identifiers of a-z, 0-9 and _ alone; the quotes are for those that are keywords too.
+pub(crate) fn quoted_path(path: &[String]) -> String {
+    path.iter().map(|schema| quoted(schema)).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn quoted(identifier: &str) -> String {
+    format!("\"{identifier}\"")
+}

@@ -1,0 +1,40 @@
+//! The columns of a result without rows.
+//!
+//! The driver tells columns only through rows, so an empty result is described apart: prepared, not
+//! run, on a control connection, under the same role and path. Empty results pay for it alone.
+use sqlx::{AssertSqlSafe, Column as _, Executor, SqlSafeStr, Statement as _};
+
+use crate::database::Database;
+use crate::decode::Builder;
+use crate::encode;
+use crate::error::DbError;
+use crate::identity::Identity;
+use crate::lease::{quoted, quoted_path};
+use crate::value::{ResultSet, Statement};
+
+pub(crate) async fn describe(database: &Database, identity: &Identity, statement: &Statement) -> Result<ResultSet, DbError> {
+    let mut connection = database.inner.control.acquire().await?;
+    // Dropped half-way it would sit in a transaction, under a reader's role.
+    connection.close_on_drop();
+    let prologue = format!(
+        "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
+        database.inner.config.statement_timeout_ms,
+        quoted_path(&database.inner.config.search_path),
+        quoted(identity.reader_role.as_str())
+    );
+    sqlx::raw_sql(AssertSqlSafe(prologue)).execute(&mut *connection).await?;
+    let types = encode::types(&statement.parameters);
+    let text = AssertSqlSafe(statement.text.clone()).into_sql_str();
+    let prepared = (&mut *connection).prepare_with(text, &types).await?;
+    let mut columns = Vec::with_capacity(prepared.columns().len());
+    for column in prepared.columns() {
+        let oid = column.type_info().oid().ok_or_else(|| DbError::internal("a column without a type"))?;
+        columns.push((column.name().to_owned(), oid.0));
+    }
+    connection.close().await?;
+    let mut builders = Vec::with_capacity(columns.len());
+    for (name, oid) in columns {
+        builders.push(Builder::new(&name, database.type_of(oid).await?)?.finish());
+    }
+    Ok(ResultSet { columns: builders, row_count: 0, truncated: false })
+}
