@@ -1,0 +1,22 @@
+//! The crate against a real PostgreSQL, which it starts itself (`STOCKADE_POSTGRES_BIN`, or what is found).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test says what went wrong by panicking"
+)]
+
+#[path = "postgres/bed.rs"]
+mod bed;
+#[path = "postgres/cancel.rs"]
+mod cancel;
+#[path = "postgres/context.rs"]
+mod context;
+#[path = "postgres/query.rs"]
+mod query;
+#[path = "postgres/types.rs"]
+mod types;
+#[path = "postgres/wall.rs"]
+mod wall;
