@@ -9,7 +9,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{client::message, harness::TestServer, stub::wait_for};
+use crate::{
+    client::{Stream, message},
+    harness::TestServer,
+    stub::wait_for,
+};
 
 #[tokio::test]
 async fn five_megabytes_of_arguments_are_refused_and_nothing_is_harmed() {
@@ -78,6 +82,15 @@ async fn a_body_of_which_nothing_is_sent_before_100_continue_is_refused_at_once(
 }
 
 #[tokio::test]
+async fn a_client_that_sends_it_all_before_it_reads_sees_why_it_was_refused() {
+    let server = TestServer::start().await;
+    let head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer token-north\r\nContent-Type: application/json\r\n\
+                Connection: close\r\nContent-Length: 12000000\r\n\r\n";
+    let reply = raw(&server, &format!("{head}{}", " ".repeat(12_000_000))).await;
+    assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_dropped() {
     let server = TestServer::with(|config| config.write_timeout_s = 1).await;
     let call = message(
@@ -128,6 +141,24 @@ async fn requests_beyond_the_callers_share_get_429_and_others_are_served() {
     server.tools.may_end.add_permits(1);
     assert_eq!(waiting.await.expect("no panic")["result"]["isError"], false);
     assert_eq!(server.north().call("echo", json!({})).await["result"]["isError"], false);
+}
+
+#[tokio::test]
+async fn an_open_stream_counts_as_a_request() {
+    let server = TestServer::with(|config| config.requests_per_caller_max = 1).await;
+    let params = json!({ "notifications": { "toolsListChanged": true } });
+    let response = server.north().modern("subscriptions/listen", params).send().await.expect("a reply");
+    let mut stream = Stream::of(response);
+    stream.next().await.expect("an acknowledgement");
+    let list = || async { server.north().modern("tools/list", json!({})).send().await.expect("a reply").status() };
+    assert_eq!(list().await, StatusCode::TOO_MANY_REQUESTS);
+    drop(stream);
+    let freed = async {
+        while list().await != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the stream's place comes free");
 }
 
 #[tokio::test]
