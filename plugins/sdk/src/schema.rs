@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The schema of arguments as JSON text: what has a default, or may be null, may be left out.
 ///
@@ -38,6 +38,7 @@ impl Transform for Tighten {
     fn transform(&mut self, schema: &mut Schema) {
         if let Some(object) = schema.as_object_mut() {
             object.remove("title");
+            list_words(object);
             // Doc comments are broken into lines for the source's sake.
             if let Some(Value::String(description)) = object.get_mut("description") {
                 *description = description.replace('\n', " ");
@@ -65,9 +66,35 @@ impl Transform for Tighten {
     }
 }
 
+/// An enumeration of described words as a plain `enum`, with the descriptions in one text: shorter, and
+/// the host's checker then names the words that would have been right.
+fn list_words(object: &mut Map<String, Value>) {
+    let Some(Value::Array(variants)) = object.get("oneOf") else { return };
+    let mut words = Vec::new();
+    let mut descriptions: Vec<String> = Vec::new();
+    descriptions.extend(object.get("description").and_then(Value::as_str).map(str::to_owned));
+    for variant in variants {
+        let Some(word) = variant.get("const").and_then(Value::as_str) else { return };
+        words.push(Value::from(word));
+        let meaning = variant.get("description").and_then(Value::as_str);
+        descriptions.extend(meaning.map(|meaning| format!("{word}: {meaning}")));
+    }
+    object.remove("oneOf");
+    object.insert("type".into(), "string".into());
+    object.insert("enum".into(), words.into());
+    if !descriptions.is_empty() {
+        object.insert("description".into(), descriptions.join(" ").into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, dead_code, reason = "a test; the type's shape is all that counts")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        dead_code,
+        reason = "a test; the type's shape is all that counts"
+    )]
 
     use schemars::JsonSchema;
     use serde_json::json;
@@ -121,5 +148,35 @@ mod tests {
     fn every_field_of_a_result_is_required() {
         let schema: serde_json::Value = serde_json::from_str(&super::of_output::<Input>()).unwrap();
         assert_eq!(schema.get("required"), Some(&json!(["rows", "place", "shares"])));
+    }
+
+    #[derive(JsonSchema)]
+    struct Choice {
+        /// Which way.
+        way: Way,
+        other: Option<Way>,
+    }
+
+    #[derive(JsonSchema)]
+    #[schemars(inline)]
+    enum Way {
+        /// To the left.
+        Left,
+        /// To the right.
+        Right,
+    }
+
+    #[test]
+    fn described_words_become_a_plain_list() {
+        let schema: serde_json::Value = serde_json::from_str(&super::of_input::<Choice>()).unwrap();
+        let words = json!({
+            "type": "string",
+            "enum": ["Left", "Right"],
+            "description": "Which way. Left: To the left. Right: To the right.",
+        });
+        assert_eq!(schema.pointer("/properties/way"), Some(&words));
+        let mut or_null = words;
+        or_null["description"] = "Left: To the left. Right: To the right.".into();
+        assert_eq!(schema.pointer("/properties/other"), Some(&json!({"anyOf": [or_null, {"type": "null"}]})));
     }
 }

@@ -128,14 +128,16 @@ pub(super) fn stock_outs(facts: &Facts) -> Option<Insight> {
     let worst = gone.first()?;
     let amount: f64 = gone.iter().map(|product| product.change()).sum();
     let what = format!(
-        "{} that sold less than before {} out of stock now; the drop is worth {}.",
-        count(gone.len(), "product"),
-        if gone.len() == 1 { "is" } else { "are" },
+        "Out of stock now: {} that sold less than before; the drop is worth {}.",
+        count(gone.len() as i64, "product"),
         dollars(amount),
     );
     let why = format!(
-        "They may have been missing on the shelf; most of all {} ({}), {} units after {}.",
-        worst.product_name, worst.sku, worst.units, worst.prior_units,
+        "Customers may have missed them on the shelf; most of all {} ({}), {} after {}.",
+        worst.product_name,
+        worst.sku,
+        count(worst.units, "unit"),
+        worst.prior_units,
     );
     Some(insight(Kind::Stock, amount, what, Some(why)))
 }
@@ -157,6 +159,6 @@ pub(super) fn margin(facts: &Facts) -> Option<Insight> {
     Some(insight(Kind::Margin, amount, what, Some(why)))
 }
 
-fn count(count: usize, noun: &str) -> String {
+fn count(count: i64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -110,7 +110,7 @@ fn a_stock_out_is_found_where_sales_fell() {
     };
     let stock = find(&facts, Kind::Stock).unwrap();
     assert_eq!(stock.amount, -1800.0);
-    assert!(stock.what.starts_with("1 product that sold less than before is out of stock"), "{}", stock.what);
+    assert!(stock.what.starts_with("Out of stock now: 1 product that sold less"), "{}", stock.what);
     assert!(stock.why.unwrap().contains("Pump (Pump), 2 units after 20"));
 }
 
