@@ -71,6 +71,7 @@ BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), login);
     REVOKE ALL ON SCHEMA public FROM PUBLIC;
     REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
+    GRANT USAGE ON LANGUAGE plpgsql TO stockade_owner; -- a later run replaces stockade.claims()
 
     SELECT quote_ident(n.nspname) INTO vector_schema
     FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace

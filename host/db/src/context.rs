@@ -191,7 +191,8 @@ mod tests {
     fn a_context_needs_no_quoting() {
         let mut identity = identity();
         identity.roles = vec!["'; DROP TABLE x; --".to_owned(), "ä\n".to_owned()];
-        let context = ContextKey::generate().sign(&identity, &Transaction { pid: 1, began_us: 2, expires_us: 3 }).unwrap();
+        let context =
+            ContextKey::generate().sign(&identity, &Transaction { pid: 1, began_us: 2, expires_us: 3 }).unwrap();
         assert!(context.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')), "{context}");
         identity.roles = vec!["a\0".to_owned()];
         assert!(ContextKey::generate().sign(&identity, &Transaction { pid: 1, began_us: 2, expires_us: 3 }).is_err());

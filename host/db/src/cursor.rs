@@ -35,10 +35,16 @@ impl Cursor {
         let rows_max = rows_max.min(self.session.rows_max());
         // Taken for the length of the fetch: dropped half-way, it is dropped as it is, busy.
         let Some(mut lease) = self.lease.take() else {
-            return Err(DbError::rejected("CURSOR_CLOSED", "the cursor is closed: an earlier fetch failed or was given up"));
+            return Err(DbError::rejected(
+                "CURSOR_CLOSED",
+                "the cursor is closed: an earlier fetch failed or was given up",
+            ));
         };
         let mut gather = Gather::new(rows_max, self.session.meter());
-        let batch = self.session.in_time(batch(&self.session, &mut lease, &self.admitted.cursor, rows_max, self.ahead.take(), &mut gather)).await;
+        let batch = self
+            .session
+            .in_time(batch(&self.session, &mut lease, &self.admitted.cursor, rows_max, self.ahead.take(), &mut gather))
+            .await;
         let ahead = match batch {
             Ok(ahead) => ahead,
             Err(error @ DbError::Timeout { code: "CALL_DEADLINE" }) => return Err(error),
@@ -121,7 +127,9 @@ fn emptied(result: &ResultSet, truncated: bool) -> ResultSet {
                 ColumnValues::Booleans(_) => ColumnValues::Booleans(Vec::new()),
                 ColumnValues::Integers(_) => ColumnValues::Integers(Vec::new()),
                 ColumnValues::Floats(_) => ColumnValues::Floats(Vec::new()),
-                ColumnValues::Decimals(fixed) => ColumnValues::Decimals(FixedPoint { scale: fixed.scale, unscaled: Vec::new() }),
+                ColumnValues::Decimals(fixed) => {
+                    ColumnValues::Decimals(FixedPoint { scale: fixed.scale, unscaled: Vec::new() })
+                }
                 ColumnValues::Texts(_) => ColumnValues::Texts(Packed { offsets: vec![0], data: Vec::new() }),
                 ColumnValues::Bytes(_) => ColumnValues::Bytes(Packed { offsets: vec![0], data: Vec::new() }),
                 ColumnValues::Dates(_) => ColumnValues::Dates(Vec::new()),

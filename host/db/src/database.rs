@@ -15,13 +15,16 @@ use crate::embedder::Embedders;
 use crate::error::DbError;
 use crate::guard::{self, Analysis, Catalogue};
 use crate::identity::{Identity, ReaderRole, is_plain_identifier};
-use crate::session::{Session, SessionLimits};
+use crate::session::{DescriptionKey, Session, SessionLimits};
+use crate::value::ResultSet;
 
 mod catalogue;
 mod checks;
 
-/// Analyses of statements that are kept; the cache starts anew when it is full.
-const ANALYSES_MAX: usize = 512;
+/// Analyses and descriptions of statements that are kept; each cache starts anew when it is full.
+const STATEMENTS_KEPT_MAX: usize = 512;
+/// A description of an empty result is believed for this long.
+const DESCRIPTION_AGE_MAX: Duration = Duration::from_secs(60);
 /// Connections of the control pool: cancelling, looking up types, describing empty results.
 const CONTROL_CONNECTIONS_MAX: u32 = 2;
 /// How long a control statement may take, waiting for its connection included.
@@ -47,6 +50,7 @@ pub(crate) struct Shared {
     embedded: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
     analyses: Mutex<HashMap<String, Arc<Analysis>>>,
     types: RwLock<HashMap<u32, TypeOf>>,
+    descriptions: Mutex<HashMap<DescriptionKey, (tokio::time::Instant, ResultSet)>>,
     catalogue: RwLock<(tokio::time::Instant, Arc<Catalogue>)>,
 }
 
@@ -65,10 +69,17 @@ impl Database {
                 let url = cluster.url(&config.login_role, &config.database);
                 (Some(cluster), url)
             }
-            _ => return Err(DbError::rejected("CONFIG_DATABASE", "[database]: expected exactly one of url and embedded")),
+            _ => {
+                return Err(DbError::rejected(
+                    "CONFIG_DATABASE",
+                    "[database]: expected exactly one of url and embedded",
+                ));
+            }
         };
         let options = PgConnectOptions::from_str(&url)
-            .map_err(|_| DbError::rejected("CONFIG_DATABASE", "[database] url: expected postgres://login:password@host/database"))?
+            .map_err(|_| {
+                DbError::rejected("CONFIG_DATABASE", "[database] url: expected postgres://login:password@host/database")
+            })?
             .application_name("stockade")
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
@@ -92,6 +103,7 @@ impl Database {
             embedded: tokio::sync::Mutex::new(embedded),
             analyses: Mutex::default(),
             types: RwLock::default(),
+            descriptions: Mutex::default(),
             catalogue: RwLock::new((tokio::time::Instant::now(), Arc::default())),
         };
         let database = Self { inner: Arc::new(shared) };
@@ -171,7 +183,7 @@ impl Database {
         }
         let analysis = Arc::new(guard::analyse(sql)?);
         let mut analyses = lock(&self.inner.analyses);
-        if analyses.len() >= ANALYSES_MAX {
+        if analyses.len() >= STATEMENTS_KEPT_MAX {
             analyses.clear();
         }
         analyses.insert(sql.to_owned(), Arc::clone(&analysis));
@@ -186,7 +198,8 @@ impl Database {
         let read = catalogue::read(&self.inner.control, &self.inner.config.search_path);
         let catalogue = within_control_time(read).await?;
         let catalogue = Arc::new(catalogue);
-        *self.inner.catalogue.write().unwrap_or_else(PoisonError::into_inner) = (tokio::time::Instant::now(), Arc::clone(&catalogue));
+        *self.inner.catalogue.write().unwrap_or_else(PoisonError::into_inner) =
+            (tokio::time::Instant::now(), Arc::clone(&catalogue));
         Ok(catalogue)
     }
 
@@ -208,7 +221,8 @@ impl Database {
             .bind(i64::from(oid))
             .fetch_one(&self.inner.control)
             .await?;
-            let (name, is_enum, beside_vector): (String, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (name, is_enum, beside_vector): (String, bool, bool) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let kind = match name.as_str() {
                 _ if is_enum => Kind::Text,
                 "vector" if beside_vector => Kind::Vector,
@@ -221,10 +235,30 @@ impl Database {
         Ok(found)
     }
 
+    pub(crate) fn description(&self, key: &DescriptionKey) -> Option<ResultSet> {
+        let descriptions = lock(&self.inner.descriptions);
+        descriptions
+            .get(key)
+            .filter(|(at, _)| at.elapsed() < DESCRIPTION_AGE_MAX)
+            .map(|(_, described)| described.clone())
+    }
+
+    pub(crate) fn remember_description(&self, key: DescriptionKey, described: ResultSet) {
+        let mut descriptions = lock(&self.inner.descriptions);
+        if descriptions.len() >= STATEMENTS_KEPT_MAX {
+            descriptions.clear();
+        }
+        descriptions.insert(key, (tokio::time::Instant::now(), described));
+    }
+
     /// Asks the server to give up what the backend is doing.
     pub(crate) async fn cancel(&self, pid: i32) -> Result<(), DbError> {
         let cancel = async {
-            sqlx::query("SELECT pg_cancel_backend($1)").persistent(false).bind(pid).execute(&self.inner.control).await?;
+            sqlx::query("SELECT pg_cancel_backend($1)")
+                .persistent(false)
+                .bind(pid)
+                .execute(&self.inner.control)
+                .await?;
             Ok(())
         };
         within_control_time(cancel).await
@@ -252,7 +286,12 @@ fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
     if config.connections_max == 0 || config.connections_min > config.connections_max {
         return wrong("connections_max: expected at least 1 and not less than connections_min");
     }
-    let times = [config.acquire_timeout_ms, config.statement_timeout_ms, config.lock_timeout_ms, config.idle_in_transaction_timeout_ms];
+    let times = [
+        config.acquire_timeout_ms,
+        config.statement_timeout_ms,
+        config.lock_timeout_ms,
+        config.idle_in_transaction_timeout_ms,
+    ];
     // PostgreSQL's timeouts are 32-bit milliseconds, and 0 would switch them off.
     if times.iter().any(|ms| *ms == 0 || i32::try_from(*ms).is_err()) {
         return wrong("…_timeout_ms: expected 1 to 2147483647");
@@ -260,7 +299,10 @@ fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
     for (name, collection) in &config.collections {
         let parts: Vec<&str> = collection.function.split('.').collect();
         if parts.len() != 2 || !parts.iter().all(|part| is_plain_identifier(part)) {
-            return Err(DbError::rejected("CONFIG_COLLECTION", format!("[collections.{name}] function: expected schema.function")));
+            return Err(DbError::rejected(
+                "CONFIG_COLLECTION",
+                format!("[collections.{name}] function: expected schema.function"),
+            ));
         }
     }
     Ok(())

@@ -204,7 +204,10 @@ impl Builder {
     }
 
     fn malformed(&self) -> DbError {
-        DbError::internal(format!("column {} of type {}: a value has another form than its type", self.name, self.type_of.name))
+        DbError::internal(format!(
+            "column {} of type {}: a value has another form than its type",
+            self.name, self.type_of.name
+        ))
     }
 }
 

@@ -92,7 +92,12 @@ impl EmbeddedPostgres {
 
     /// A URL over the private socket. There is no password: who reaches the socket is trusted.
     pub fn url(&self, user: &str, database: &str) -> String {
-        format!("postgres://{}@localhost/{}?host={}", encode(user), encode(database), encode(&self.layout.socket_text()))
+        format!(
+            "postgres://{}@localhost/{}?host={}",
+            encode(user),
+            encode(database),
+            encode(&self.layout.socket_text())
+        )
     }
 
     /// Stops the cluster and waits until it has stopped.
@@ -138,7 +143,8 @@ async fn await_predecessor(layout: &Layout) {
     let started = tokio::time::Instant::now();
     while started.elapsed() < PREDECESSOR_TIMEOUT {
         let Some(pid) = layout.postmaster_pid() else { return };
-        let alive = Command::new("/bin/sh").args(["-c", "kill -0 \"$1\" 2>/dev/null", "sh", &pid.to_string()]).status().await;
+        let alive =
+            Command::new("/bin/sh").args(["-c", "kill -0 \"$1\" 2>/dev/null", "sh", &pid.to_string()]).status().await;
         if !alive.is_ok_and(|status| status.success()) {
             return;
         }

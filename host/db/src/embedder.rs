@@ -44,9 +44,16 @@ impl Embedders {
     }
 
     /// Embeds for a collection, and checks that the model gives what the collection needs.
-    pub(crate) async fn embed(&self, collection: &CollectionConfig, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
+    pub(crate) async fn embed(
+        &self,
+        collection: &CollectionConfig,
+        texts: &[String],
+    ) -> Result<Vec<Vec<f32>>, DbError> {
         if texts.len() > TEXTS_MAX {
-            return Err(DbError::rejected("ARGUMENT_TEXTS", format!("found {} texts, expected at most {TEXTS_MAX}", texts.len())));
+            return Err(DbError::rejected(
+                "ARGUMENT_TEXTS",
+                format!("found {} texts, expected at most {TEXTS_MAX}", texts.len()),
+            ));
         }
         if let Some(text) = texts.iter().find(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(DbError::rejected(
@@ -58,9 +65,11 @@ impl Embedders {
             return Ok(Vec::new());
         }
         let name = &collection.embedder;
-        let embedder = self.by_name.get(name).ok_or_else(|| DbError::internal(format!("there is no embedder {name}")))?;
+        let embedder =
+            self.by_name.get(name).ok_or_else(|| DbError::internal(format!("there is no embedder {name}")))?;
         let vectors = embedder.embed(texts).await?;
-        let fits = |vector: &Vec<f32>| vector.len() == collection.dimension as usize && vector.iter().all(|e| e.is_finite());
+        let fits =
+            |vector: &Vec<f32>| vector.len() == collection.dimension as usize && vector.iter().all(|e| e.is_finite());
         if vectors.len() != texts.len() || !vectors.iter().all(fits) {
             return Err(DbError::internal(format!(
                 "the embedder {name} gave vectors that do not fit: expected {} of dimension {}",

@@ -63,8 +63,9 @@ impl Encode<'_, Postgres> for Parameter {
 pub(crate) fn arguments(values: &[Value]) -> Result<PgArguments, DbError> {
     let mut arguments = PgArguments::default();
     for (index, value) in values.iter().enumerate() {
-        let parameter = parameter(value)
-            .map_err(|expected| DbError::rejected("ARGUMENT_PARAMETER", format!("parameter ${}: {expected}", index + 1)))?;
+        let parameter = parameter(value).map_err(|expected| {
+            DbError::rejected("ARGUMENT_PARAMETER", format!("parameter ${}: {expected}", index + 1))
+        })?;
         arguments
             .add(parameter)
             .map_err(|error| DbError::rejected("ARGUMENT_PARAMETER", format!("parameter ${}: {error}", index + 1)))?;
@@ -126,18 +127,27 @@ fn parameter(value: &Value) -> Result<Parameter, &'static str> {
         Value::Date(days) => (DATE, date(*days)?.to_be_bytes().to_vec()),
         Value::Timestamp(us) => (TIMESTAMPTZ, timestamp(*us)?.to_be_bytes().to_vec()),
         Value::Bytes(bytes) => (BYTEA, bytes.clone()),
-        Value::Floats(values) => (FLOAT4_ARRAY, array(FLOAT4, values, |value, out| {
-            out.extend_from_slice(&value.to_be_bytes());
-            Ok(())
-        })?),
-        Value::Integers(values) => (INT8_ARRAY, array(INT8, values, |value, out| {
-            out.extend_from_slice(&value.to_be_bytes());
-            Ok(())
-        })?),
-        Value::Texts(values) => (TEXT_ARRAY, array(TEXT, values, |text, out| {
-            out.extend_from_slice(text_bytes(text)?);
-            Ok(())
-        })?),
+        Value::Floats(values) => (
+            FLOAT4_ARRAY,
+            array(FLOAT4, values, |value, out| {
+                out.extend_from_slice(&value.to_be_bytes());
+                Ok(())
+            })?,
+        ),
+        Value::Integers(values) => (
+            INT8_ARRAY,
+            array(INT8, values, |value, out| {
+                out.extend_from_slice(&value.to_be_bytes());
+                Ok(())
+            })?,
+        ),
+        Value::Texts(values) => (
+            TEXT_ARRAY,
+            array(TEXT, values, |text, out| {
+                out.extend_from_slice(text_bytes(text)?);
+                Ok(())
+            })?,
+        ),
     };
     Ok(Parameter { oid, bytes: Some(bytes) })
 }

@@ -6,7 +6,9 @@
 //! grants ([`grants`]). Nothing is judged by matching text, and what the walk does not know it refuses.
 use sqlparser::ast::{Statement, Visit};
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use std::ops::ControlFlow;
 
 use crate::error::DbError;
@@ -65,11 +67,15 @@ pub(crate) fn analyse(sql: &str) -> Result<Analysis, DbError> {
 }
 
 fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
-    let statements = Parser::new(&PostgreSqlDialect {})
-        .with_recursion_limit(SQL_NESTING_MAX)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| syntax(&error))?;
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|error| syntax(&ParserError::from(error)))?;
+    let table_commands = tokens.iter().any(is_table_keyword);
+    let statements = match parse(tokens.clone()) {
+        Ok(statements) if !table_commands || !matches!(statements.as_slice(), [Statement::Query(_)]) => statements,
+        Err(error) if !table_commands => return Err(syntax(&error)),
+        _ => parse(spell_out_table(tokens)).map_err(|error| syntax(&error))?,
+    };
     let statement = match statements.as_slice() {
         [] => return Err(DbError::rejected("SQL_EMPTY", "the statement is empty, expected one query")),
         [statement] => statement,
@@ -90,8 +96,41 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
     }
 }
 
+fn parse(tokens: Vec<TokenWithSpan>) -> Result<Vec<Statement>, ParserError> {
+    Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(SQL_NESTING_MAX)
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
+}
+
+/// `TABLE x` is `SELECT * FROM x` (PostgreSQL's documentation of SELECT), and TABLE is reserved: in a
+/// query it stands for nothing else. The parser's own reading of it swallows the two tokens behind.
+fn spell_out_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut out = Vec::with_capacity(tokens.len() + 2);
+    for token in tokens {
+        if is_table_keyword(&token) {
+            let space = || Token::Whitespace(Whitespace::Space);
+            for token_of_three in
+                [Token::make_keyword("SELECT"), space(), Token::Mul, space(), Token::make_keyword("FROM")]
+            {
+                out.push(TokenWithSpan { token: token_of_three, span: token.span });
+            }
+        } else {
+            out.push(token);
+        }
+    }
+    out
+}
+
+fn is_table_keyword(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::Word(word) if word.keyword == Keyword::TABLE && word.quote_style.is_none())
+}
+
 pub(super) fn not_a_query() -> DbError {
-    DbError::rejected("SQL_NOT_A_QUERY", "expected a query: SELECT, VALUES, TABLE or WITH around them, and nothing that writes")
+    DbError::rejected(
+        "SQL_NOT_A_QUERY",
+        "expected a query: SELECT, VALUES, TABLE or WITH around them, and nothing that writes",
+    )
 }
 
 pub(super) fn unsupported(what: &str) -> DbError {

@@ -80,7 +80,8 @@ impl Lease {
         let mut attempts = database.inner.config.connections_max + 1;
         let (mut lease, pid, began_us) = loop {
             let connection = database.inner.pool.acquire().await?;
-            let mut lease = Self { database: database.clone(), connection: Some(connection), pid: None, state: State::Busy };
+            let mut lease =
+                Self { database: database.clone(), connection: Some(connection), pid: None, state: State::Busy };
             attempts -= 1;
             match lease.start(&begin).await {
                 Ok((pid, began_us)) => break (lease, pid, began_us),
@@ -193,7 +194,11 @@ impl Drop for Lease {
             if let Some(pid) = pid
                 && let Err(error) = database.cancel(pid).await
             {
-                tracing::warn!(pid, error = error.for_log(), "a statement could not be cancelled; its time-out will end it");
+                tracing::warn!(
+                    pid,
+                    error = error.for_log(),
+                    "a statement could not be cancelled; its time-out will end it"
+                );
             }
             // Detached first: whatever happens next, this connection is nobody's again.
             let connection = connection.detach();

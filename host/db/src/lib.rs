@@ -17,8 +17,8 @@
 mod config;
 mod context;
 mod cursor;
-mod decode;
 mod database;
+mod decode;
 pub mod embedded;
 mod embedder;
 mod encode;

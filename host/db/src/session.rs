@@ -17,7 +17,7 @@ mod describe;
 mod gather;
 mod meter;
 
-pub(crate) use describe::describe;
+pub(crate) use describe::{Key as DescriptionKey, describe};
 pub(crate) use gather::Gather;
 pub(crate) use meter::Meter;
 pub use meter::Usage;
@@ -98,7 +98,8 @@ impl Session {
         let lease = self
             .in_time(async {
                 let mut lease =
-                    Lease::begin(&self.database, &self.identity, Isolation::ReadCommitted, self.limits.deadline).await?;
+                    Lease::begin(&self.database, &self.identity, Isolation::ReadCommitted, self.limits.deadline)
+                        .await?;
                 match lease.declare(&admitted.cursor, &admitted.statement.text, arguments).await {
                     Ok(()) => Ok(lease),
                     Err(error) => Err(give_up(lease, error).await),
@@ -124,7 +125,10 @@ impl Session {
         similarity_min: f64,
     ) -> Result<ResultSet, DbError> {
         if !self.limits.collections.contains(collection) {
-            return Err(DbError::forbidden("COLLECTION_NOT_GRANTED", format!("the collection {collection} was not granted")));
+            return Err(DbError::forbidden(
+                "COLLECTION_NOT_GRANTED",
+                format!("the collection {collection} was not granted"),
+            ));
         }
         let config = self.database.collection(collection)?;
         if embedding.len() != config.dimension as usize || !embedding.iter().all(|element| element.is_finite()) {
@@ -138,8 +142,11 @@ impl Session {
         }
         let rows_max = rows_max.min(self.limits.rows_max);
         let (schema, function) = config.function.split_once('.').unwrap_or(("", &config.function));
-        let parameters =
-            vec![Value::Floats(embedding), Value::Float(similarity_min), Value::Integer(i64::from(rows_max.min(i32::MAX as u32)))];
+        let parameters = vec![
+            Value::Floats(embedding),
+            Value::Float(similarity_min),
+            Value::Integer(i64::from(rows_max.min(i32::MAX as u32))),
+        ];
         let admitted = Admitted {
             cursor: cursor_name(0, &parameters),
             statement: Statement {
@@ -163,7 +170,12 @@ impl Session {
 
     /// Four round trips for one statement that the connection has seen before: begin, context,
     /// DECLARE, and FETCH with COMMIT.
-    async fn run(&self, admitted: Vec<Admitted>, rows_max: u32, isolation: Isolation) -> Result<Vec<ResultSet>, DbError> {
+    async fn run(
+        &self,
+        admitted: Vec<Admitted>,
+        rows_max: u32,
+        isolation: Isolation,
+    ) -> Result<Vec<ResultSet>, DbError> {
         let rows_max = rows_max.min(self.limits.rows_max);
         let mut prepared = Vec::with_capacity(admitted.len());
         for one in &admitted {
@@ -204,14 +216,17 @@ impl Session {
         gathers: &mut [Gather],
     ) -> Result<(), DbError> {
         let count = u64::from(rows_max) + 1;
-        let mut sql: String = admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}; ", one.cursor)).collect();
+        let mut sql: String =
+            admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}; ", one.cursor)).collect();
         sql.push_str("COMMIT");
         lease.fetch(sql, true, &mut GatherAll { database: &self.database, gathers }).await
     }
 
     /// Runs `work` until the call's deadline; past it, the work is dropped and cancels itself.
     pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-        tokio::time::timeout_at(self.limits.deadline, work).await.unwrap_or(Err(DbError::Timeout { code: "CALL_DEADLINE" }))
+        tokio::time::timeout_at(self.limits.deadline, work)
+            .await
+            .unwrap_or(Err(DbError::Timeout { code: "CALL_DEADLINE" }))
     }
 
     pub(crate) fn rows_max(&self) -> u32 {
@@ -249,10 +264,17 @@ impl TakeRow for GatherAll<'_> {
 /// After a failed statement the connection is sound and its transaction is not: end it, keep the
 /// connection. After anything else the lease is dropped and looks after itself.
 pub(crate) async fn give_up(lease: Lease, error: DbError) -> DbError {
-    if matches!(error, DbError::Statement { .. } | DbError::Forbidden { .. } | DbError::Timeout { code: "STATEMENT_TIMEOUT" | "LOCK_TIMEOUT" })
-        && let Err(second) = lease.rollback().await
+    if matches!(
+        error,
+        DbError::Statement { .. }
+            | DbError::Forbidden { .. }
+            | DbError::Timeout { code: "STATEMENT_TIMEOUT" | "LOCK_TIMEOUT" }
+    ) && let Err(second) = lease.rollback().await
     {
-        tracing::warn!(error = second.for_log(), "a failed transaction could not be rolled back; its connection is closed");
+        tracing::warn!(
+            error = second.for_log(),
+            "a failed transaction could not be rolled back; its connection is closed"
+        );
     }
     error
 }

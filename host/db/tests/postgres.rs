@@ -14,6 +14,8 @@ mod bed;
 mod cancel;
 #[path = "postgres/context.rs"]
 mod context;
+#[path = "postgres/embedded.rs"]
+mod embedded;
 #[path = "postgres/query.rs"]
 mod query;
 #[path = "postgres/types.rs"]

@@ -15,7 +15,7 @@ const NAMES: &str = "
      WHERE n.nspname = ANY ($1)
     UNION ALL
     SELECT DISTINCT 'f', n.nspname::text, p.proname::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-     WHERE n.nspname = ANY ($1)
+     WHERE (n.nspname = ANY ($1) OR n.oid = (SELECT extnamespace FROM pg_extension WHERE extname = 'vector'))
        AND NOT EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
                        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
                          AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'vector')

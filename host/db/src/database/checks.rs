@@ -38,7 +38,7 @@ UNION ALL SELECT format('the reader role %s must not have LOGIN', rolname)
 UNION ALL SELECT format('the login is no member of the reader role %s', rolname)
   FROM pg_roles AS r WHERE rolname = ANY ($1) AND NOT EXISTS (SELECT FROM mine WHERE mine.oid = r.oid)
 UNION ALL SELECT 'the schema stockade is missing'
-  WHERE to_regprocedure('stockade.claims()') IS NULL";
+  WHERE NOT EXISTS (SELECT FROM pg_proc WHERE proname = 'claims' AND pronargs = 0 AND pronamespace = to_regnamespace('stockade'))";
 
 pub(super) async fn login(control: &PgPool, readers: &[ReaderRole]) -> Result<(), DbError> {
     let names: Vec<String> = readers.iter().map(ToString::to_string).collect();

@@ -130,7 +130,9 @@ impl Wire {
         let (sign, scale) = (words.next()?, words.next()?);
         let digits: Vec<u16> = words.collect();
         let known = [0, NEGATIVE, NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY].contains(&sign);
-        let whole = rest.is_empty() && digits.len() == usize::from(count) && digits.iter().all(|digit| i128::from(*digit) < BASE);
+        let whole = rest.is_empty()
+            && digits.len() == usize::from(count)
+            && digits.iter().all(|digit| i128::from(*digit) < BASE);
         (known && whole).then_some(Self { weight, sign, scale, digits })
     }
 
@@ -167,7 +169,8 @@ impl Wire {
             NEGATIVE_INFINITY => return "-Infinity".to_owned(),
             _ => {}
         }
-        let mut whole: String = (0..=self.weight.max(0)).rev().map(|position| format!("{:04}", self.digit(position))).collect();
+        let mut whole: String =
+            (0..=self.weight.max(0)).rev().map(|position| format!("{:04}", self.digit(position))).collect();
         let zeros = whole.len() - whole.trim_start_matches('0').len();
         whole.drain(..zeros.min(whole.len() - 1));
         let sign = if self.sign == NEGATIVE { "-" } else { "" };

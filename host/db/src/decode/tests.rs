@@ -22,7 +22,11 @@ fn decimals(values: &[Option<&[u8]>]) -> ColumnValues {
 
 fn texts(column: ColumnValues) -> Vec<String> {
     let ColumnValues::Texts(packed) = column else { panic!("expected texts, found {column:?}") };
-    packed.offsets.windows(2).map(|w| String::from_utf8(packed.data[w[0] as usize..w[1] as usize].to_vec()).unwrap()).collect()
+    packed
+        .offsets
+        .windows(2)
+        .map(|w| String::from_utf8(packed.data[w[0] as usize..w[1] as usize].to_vec()).unwrap())
+        .collect()
 }
 
 #[test]
@@ -35,18 +39,42 @@ fn nulls_are_bits_from_the_least_significant() {
     assert_eq!(built.nulls, [0b10, 0b10]);
     assert_eq!(built.values, ColumnValues::Integers(vec![1, 0, 1, 1, 1, 1, 1, 1, 1, 0]));
     assert!(column(Kind::Int4, &[Some(&one)]).nulls.is_empty());
-    assert_eq!(column(Kind::Int4, &[None, Some(&one), Some(&one), Some(&one), Some(&one), Some(&one), Some(&one), Some(&one), Some(&one)]).nulls, [1, 0]);
+    assert_eq!(
+        column(
+            Kind::Int4,
+            &[None, Some(&one), Some(&one), Some(&one), Some(&one), Some(&one), Some(&one), Some(&one), Some(&one)]
+        )
+        .nulls,
+        [1, 0]
+    );
 }
 
 #[test]
 fn values_of_the_wrong_length_are_errors() {
-    for kind in [Kind::Bool, Kind::Int2, Kind::Int4, Kind::Int8, Kind::Oid, Kind::Float4, Kind::Float8, Kind::Uuid, Kind::Date, Kind::Timestamp, Kind::Time, Kind::Numeric, Kind::Vector, Kind::Jsonb] {
+    for kind in [
+        Kind::Bool,
+        Kind::Int2,
+        Kind::Int4,
+        Kind::Int8,
+        Kind::Oid,
+        Kind::Float4,
+        Kind::Float8,
+        Kind::Uuid,
+        Kind::Date,
+        Kind::Timestamp,
+        Kind::Time,
+        Kind::Numeric,
+        Kind::Vector,
+        Kind::Jsonb,
+    ] {
         for bytes in [&b""[..], b"123", b"12345678901"] {
             let mut builder = Builder::new("c", TypeOf { name: "t".to_owned(), kind }).unwrap();
             assert!(builder.push(Some(bytes)).is_err(), "{kind:?} {bytes:?}");
         }
     }
-    assert!(Builder::new("c", TypeOf { name: "text".to_owned(), kind: Kind::Text }).unwrap().push(Some(&[0xff])).is_err());
+    assert!(
+        Builder::new("c", TypeOf { name: "text".to_owned(), kind: Kind::Text }).unwrap().push(Some(&[0xff])).is_err()
+    );
 }
 
 #[test]
@@ -60,7 +88,10 @@ fn prices_keep_their_places() {
 #[test]
 fn eighteen_digits_fit_and_nineteen_do_not() {
     let fits = numeric(4, 0, 0, &[99, 9999, 9999, 9999, 9999]);
-    assert_eq!(decimals(&[Some(&fits)]), ColumnValues::Decimals(FixedPoint { scale: 0, unscaled: vec![999_999_999_999_999_999] }));
+    assert_eq!(
+        decimals(&[Some(&fits)]),
+        ColumnValues::Decimals(FixedPoint { scale: 0, unscaled: vec![999_999_999_999_999_999] })
+    );
     let wide = numeric(4, 0, 0, &[100]);
     assert_eq!(texts(decimals(&[Some(&fits), None, Some(&wide)])), ["999999999999999999", "", "1000000000000000000"]);
 }
@@ -119,7 +150,8 @@ fn encode_numeric(text: &str, scale: u16) -> Vec<u8> {
     let fraction = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
     let weight = (whole.len() / 4) as i16 - 1;
     let all = format!("{whole}{fraction}");
-    let groups: Vec<u16> = all.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap().parse().unwrap()).collect();
+    let groups: Vec<u16> =
+        all.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap().parse().unwrap()).collect();
     numeric(weight, sign, scale, &groups)
 }
 
@@ -133,7 +165,10 @@ fn vectors_share_one_dimension() {
     };
     let (two, three) = (wire(&[1.0, 2.0]), wire(&[1.0, 2.0, 3.0]));
     let built = column(Kind::Vector, &[None, Some(&two), None]);
-    assert_eq!(built.values, ColumnValues::Vectors(VectorArray { dimension: 2, elements: vec![0.0, 0.0, 1.0, 2.0, 0.0, 0.0] }));
+    assert_eq!(
+        built.values,
+        ColumnValues::Vectors(VectorArray { dimension: 2, elements: vec![0.0, 0.0, 1.0, 2.0, 0.0, 0.0] })
+    );
     let mut builder = Builder::new("c", TypeOf { name: "vector".to_owned(), kind: Kind::Vector }).unwrap();
     builder.push(Some(&two)).unwrap();
     assert!(matches!(builder.push(Some(&three)), Err(DbError::Statement { sqlstate, .. }) if sqlstate == "0A000"));
@@ -141,10 +176,15 @@ fn vectors_share_one_dimension() {
 
 #[test]
 fn times_beyond_the_contract_are_errors_and_infinities_are_not() {
-    let built = column(Kind::Timestamp, &[Some(&i64::MAX.to_be_bytes()), Some(&i64::MIN.to_be_bytes()), Some(&0_i64.to_be_bytes())]);
+    let built = column(
+        Kind::Timestamp,
+        &[Some(&i64::MAX.to_be_bytes()), Some(&i64::MIN.to_be_bytes()), Some(&0_i64.to_be_bytes())],
+    );
     assert_eq!(built.values, ColumnValues::Timestamps(vec![i64::MAX, i64::MIN, EPOCH_US]));
     let mut builder = Builder::new("c", TypeOf { name: "timestamptz".to_owned(), kind: Kind::Timestamp }).unwrap();
-    assert!(matches!(builder.push(Some(&(i64::MAX - 1).to_be_bytes())), Err(DbError::Statement { sqlstate, .. }) if sqlstate == "22008"));
+    assert!(
+        matches!(builder.push(Some(&(i64::MAX - 1).to_be_bytes())), Err(DbError::Statement { sqlstate, .. }) if sqlstate == "22008")
+    );
 }
 
 #[test]

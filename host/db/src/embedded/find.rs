@@ -14,7 +14,10 @@ pub fn find_bin_dir() -> Option<PathBuf> {
         .filter_map(|directory| version(&directory).map(|version| (version, directory)))
         .collect();
     packaged.sort();
-    named.into_iter().chain(packaged.into_iter().rev().map(|(_, directory)| directory)).find(|directory| usable(directory))
+    named
+        .into_iter()
+        .chain(packaged.into_iter().rev().map(|(_, directory)| directory))
+        .find(|directory| usable(directory))
 }
 
 fn usable(bin_dir: &Path) -> bool {

@@ -136,7 +136,9 @@ fn user_to_run_as() -> Result<Option<User>, DbError> {
         Some(User { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
     };
     entry("postgres").or_else(|| entry("nobody")).map(Some).ok_or_else(|| {
-        DbError::unavailable("PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as")
+        DbError::unavailable(
+            "PostgreSQL does not run as root, and there is neither a user postgres nor nobody to run it as",
+        )
     })
 }
 

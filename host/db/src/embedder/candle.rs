@@ -70,7 +70,8 @@ impl Loaded {
     fn read(directory: &Path) -> Result<Self, DbError> {
         let file = |name: &str| {
             let path = directory.join(name);
-            std::fs::read(&path).map_err(|error| DbError::unavailable(format!("embedding model: {}: {error}", path.display())))
+            std::fs::read(&path)
+                .map_err(|error| DbError::unavailable(format!("embedding model: {}: {error}", path.display())))
         };
         let wrong = |what: &str, error: &dyn std::fmt::Display| {
             DbError::unavailable(format!("embedding model: {}: {what}: {error}", directory.display()))

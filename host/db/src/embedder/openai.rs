@@ -37,7 +37,13 @@ struct Item {
 }
 
 impl OpenAiEmbedder {
-    pub(super) fn new(name: &str, url: &str, model: &str, api_key_file: Option<&Path>, timeout_ms: u64) -> Result<Self, DbError> {
+    pub(super) fn new(
+        name: &str,
+        url: &str,
+        model: &str,
+        api_key_file: Option<&Path>,
+        timeout_ms: u64,
+    ) -> Result<Self, DbError> {
         let wrong = |message: String| DbError::rejected("CONFIG_EMBEDDER", format!("[embedders.{name}] {message}"));
         let url = reqwest::Url::parse(url).map_err(|error| wrong(format!("url: {error}")))?;
         let api_key = api_key_file
@@ -79,7 +85,11 @@ impl Embedder for OpenAiEmbedder {
         }
         let mut answer: Answer = serde_json::from_slice(&body).map_err(|error| self.failed(&error.to_string()))?;
         answer.data.sort_by_key(|item| item.index);
-        answer.data.into_iter().map(|item| normalised(item.embedding).ok_or_else(|| self.failed("a vector of length 0"))).collect()
+        answer
+            .data
+            .into_iter()
+            .map(|item| normalised(item.embedding).ok_or_else(|| self.failed("a vector of length 0")))
+            .collect()
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a statement names, held against what the plugin was granted.
 use std::collections::BTreeSet;
 
+use super::Analysis;
 use super::functions::{is_allowed_function, is_allowed_type};
 use super::names::{Catalogue, Name, PG_CATALOG};
-use super::Analysis;
 use crate::error::DbError;
 
 /// Refuses a statement that names a relation, function, type or operator outside the granted schemas.
@@ -39,17 +39,19 @@ fn check_relation(relation: &Name, granted: &BTreeSet<String>, catalogue: &Catal
 
 fn check_function(function: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
     let allowed = is_allowed_function(&function.name);
-    let fits = |schema: &str| {
-        let built_in = schema == PG_CATALOG || schema == catalogue.vector_schema;
-        (built_in && allowed) || (schema != PG_CATALOG && granted.contains(schema))
+    let fits = |schema: &str| match schema {
+        PG_CATALOG => allowed,
+        // What the catalogue lists here is not pgvector's own, and so an application's.
+        _ if catalogue.has_function(schema, &function.name) => granted.contains(schema),
+        _ => granted.contains(schema) || (allowed && schema == catalogue.vector_schema),
     };
     let fine = match &function.schema {
         Some(schema) => fits(schema),
         None => {
             let mut found = catalogue.function_schemas(&function.name).peekable();
-            // Keywords that read like functions (coalesce, greatest …) and pgvector's are in no list
-            // of the catalogue; for them the allow-list speaks alone.
-            // A name that an ungranted schema has too is refused: overloading could lead there.
+            // Keywords that read like functions (coalesce, greatest …) and pgvector's are not listed;
+            // for them the allow-list speaks alone. A name that an ungranted schema has too is
+            // refused: overloading could lead there.
             if found.peek().is_none() { allowed } else { found.all(fits) }
         }
     };

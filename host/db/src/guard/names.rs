@@ -97,6 +97,11 @@ impl Catalogue {
         self.path.iter().map(String::as_str).filter(move |schema| has(&self.functions, schema, name))
     }
 
+    /// Whether the schema has a function of the name that is not pgvector's.
+    pub(super) fn has_function(&self, schema: &str, name: &str) -> bool {
+        has(&self.functions, schema, name)
+    }
+
     fn first(&self, names: &HashMap<String, HashSet<String>>, name: &str) -> Option<&str> {
         self.path.iter().map(String::as_str).find(|schema| has(names, schema, name))
     }

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, Cte, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, LimitClause, OrderBy,
-    OrderByExpr, OrderBySort, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Value,
-    ValueWithSpan, Visitor,
+    AccessExpr, BinaryOperator, Cte, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, LimitClause,
+    OrderBy, OrderByExpr, OrderBySort, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableAlias,
+    TableFactor, Value, ValueWithSpan, Visitor,
 };
 
 use super::names::{Name, check_length, fold};
@@ -37,7 +37,9 @@ pub(super) struct Walk {
 
 impl Walk {
     pub(super) fn finish(mut self) -> Analysis {
-        for names in [&mut self.found.relations, &mut self.found.functions, &mut self.found.types, &mut self.found.operators] {
+        for names in
+            [&mut self.found.relations, &mut self.found.functions, &mut self.found.types, &mut self.found.operators]
+        {
             names.sort();
             names.dedup();
         }
@@ -58,10 +60,23 @@ impl Walk {
 
     fn query(&mut self, query: &Query) -> Result<(), DbError> {
         self.enter()?;
-        let Query { with, body, order_by: _, limit_clause, fetch: _, locks, for_clause, settings, format_clause, pipe_operators } =
-            query;
+        let Query {
+            with,
+            body,
+            order_by: _,
+            limit_clause,
+            fetch: _,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = query;
         if !locks.is_empty() {
-            return Err(DbError::rejected("SQL_LOCKS_ROWS", "FOR UPDATE and its kin lock rows: expected a query that only reads"));
+            return Err(DbError::rejected(
+                "SQL_LOCKS_ROWS",
+                "FOR UPDATE and its kin lock rows: expected a query that only reads",
+            ));
         }
         if for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty() {
             return Err(unsupported("a clause that PostgreSQL does not have"));
@@ -113,18 +128,11 @@ impl Walk {
                     waiting.push(left);
                     waiting.push(right);
                 }
-                SetExpr::Table(table) => {
-                    // The parser keeps the name without its quotes, so only one that needs none is certain.
-                    let parts = [table.schema_name.as_ref(), table.table_name.as_ref()];
-                    let (schema, Some(name)) = (parts[0].cloned(), parts[1].cloned()) else {
-                        return Err(unsupported("TABLE without a name"));
-                    };
-                    if !schema.iter().chain([&name]).all(|part| is_plain_identifier(part)) {
-                        return Err(unsupported("TABLE with a name in quotes or capitals; write SELECT * FROM"));
-                    }
-                    self.relation(Name { schema, name });
+                // Spelt out before parsing (`guard.rs`), so none is left.
+                SetExpr::Table(_) => return Err(unsupported("TABLE here")),
+                SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                    return Err(not_a_query());
                 }
-                SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => return Err(not_a_query()),
             }
         }
         Ok(())
@@ -158,7 +166,10 @@ impl Walk {
             flavor,
         } = select;
         if into.is_some() {
-            return Err(DbError::rejected("SQL_NOT_A_QUERY", "SELECT INTO creates a table: expected a query that only reads"));
+            return Err(DbError::rejected(
+                "SQL_NOT_A_QUERY",
+                "SELECT INTO creates a table: expected a query that only reads",
+            ));
         }
         let foreign = select_modifiers.is_some()
             || top.is_some()
@@ -192,7 +203,11 @@ impl Walk {
                 sample: _,
                 index_hints,
             } => {
-                if !with_hints.is_empty() || version.is_some() || !partitions.is_empty() || json_path.is_some() || !index_hints.is_empty()
+                if !with_hints.is_empty()
+                    || version.is_some()
+                    || !partitions.is_empty()
+                    || json_path.is_some()
+                    || !index_hints.is_empty()
                 {
                     return Err(unsupported("a clause that PostgreSQL does not have"));
                 }
@@ -324,7 +339,16 @@ impl Walk {
     }
 
     fn function(&mut self, function: &Function) -> Result<(), DbError> {
-        let Function { name, uses_odbc_syntax, parameters, args, within_group: _, filter: _, null_treatment: _, over: _ } = function;
+        let Function {
+            name,
+            uses_odbc_syntax,
+            parameters,
+            args,
+            within_group: _,
+            filter: _,
+            null_treatment: _,
+            over: _,
+        } = function;
         if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
             return Err(unsupported("this way to call a function"));
         }

@@ -12,7 +12,26 @@ use crate::identity::Identity;
 use crate::lease::{quoted, quoted_path};
 use crate::value::{ResultSet, Statement};
 
-pub(crate) async fn describe(database: &Database, identity: &Identity, statement: &Statement) -> Result<ResultSet, DbError> {
+/// What a description depends on: the text, its parameters' types and the role.
+pub(crate) type Key = (String, String, String);
+
+/// The statement's columns, without rows. Remembered for a minute: what changes in the schema meanwhile
+/// would show only as an empty result with yesterday's columns.
+pub(crate) async fn describe(
+    database: &Database,
+    identity: &Identity,
+    statement: &Statement,
+) -> Result<ResultSet, DbError> {
+    let key: Key = (statement.text.clone(), encode::signature(&statement.parameters), identity.reader_role.to_string());
+    if let Some(known) = database.description(&key) {
+        return Ok(known);
+    }
+    let described = ask(database, identity, statement).await?;
+    database.remember_description(key, described.clone());
+    Ok(described)
+}
+
+async fn ask(database: &Database, identity: &Identity, statement: &Statement) -> Result<ResultSet, DbError> {
     let mut connection = database.inner.control.acquire().await?;
     // Dropped half-way it would sit in a transaction, under a reader's role.
     connection.close_on_drop();

@@ -34,7 +34,9 @@ impl Meter {
     pub(crate) fn row(&self, bytes: u64) -> bool {
         let fits = self
             .bytes
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |taken| taken.checked_add(bytes).filter(|sum| *sum <= self.bytes_max))
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                taken.checked_add(bytes).filter(|sum| *sum <= self.bytes_max)
+            })
             .is_ok();
         if fits {
             self.rows.fetch_add(1, Ordering::Relaxed);

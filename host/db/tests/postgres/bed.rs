@@ -9,7 +9,10 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
 use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use stockade_db::setup::{self, SetupConfig};
-use stockade_db::{CollectionConfig, ContextKey, Database, DatabaseConfig, EmbedderConfig, Identity, Secret, Session, SessionLimits, Statement, Value};
+use stockade_db::{
+    CollectionConfig, ContextKey, Database, DatabaseConfig, EmbedderConfig, Identity, Secret, Session, SessionLimits,
+    Statement, Value,
+};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -30,9 +33,6 @@ const SCHEMA: &str = "
     CREATE TABLE app.things (id int PRIMARY KEY, name text, embedding vector(3));
     INSERT INTO app.things VALUES (1, 'near', '[1,0,0]'), (2, 'far', '[0,1,0]'), (3, 'between', '[1,1,0]');
     CREATE FUNCTION app.nearest(query_embedding vector, similarity_threshold float8, max_results int)
-      RETURNS TABLE (id int, name text, similarity float8) LANGUAGE sql STABLE
-      RETURN (SELECT NULL::int, NULL::text, NULL::float8);
-    CREATE OR REPLACE FUNCTION app.nearest(query_embedding vector, similarity_threshold float8, max_results int)
       RETURNS TABLE (id int, name text, similarity float8) LANGUAGE sql STABLE AS
       $$ SELECT t.id, t.name, 1 - (t.embedding <=> query_embedding) FROM app.things AS t
          WHERE 1 - (t.embedding <=> query_embedding) >= similarity_threshold
@@ -113,8 +113,10 @@ pub(crate) fn config(url: &str, key_file: PathBuf) -> DatabaseConfig {
     let mut config = toml::from_str::<File>(&text).unwrap().database;
     assert!(!format!("{config:?}").contains("test_login"), "the url is a secret");
     let model = std::env::var_os("STOCKADE_MINILM_DIR").map_or_else(|| PathBuf::from("/nonexistent"), PathBuf::from);
-    config.embedders = BTreeMap::from([("minilm".to_owned(), EmbedderConfig::Candle { directory: model, concurrency_max: 1 })]);
-    let collection = |dimension| CollectionConfig { function: "app.nearest".to_owned(), embedder: "minilm".to_owned(), dimension };
+    config.embedders =
+        BTreeMap::from([("minilm".to_owned(), EmbedderConfig::Candle { directory: model, concurrency_max: 1 })]);
+    let collection =
+        |dimension| CollectionConfig { function: "app.nearest".to_owned(), embedder: "minilm".to_owned(), dimension };
     config.collections = BTreeMap::from([("things".to_owned(), collection(3)), ("texts".to_owned(), collection(384))]);
     config
 }
@@ -181,8 +183,10 @@ async fn start_somewhere() -> EmbeddedPostgres {
 
 async fn drop_old_databases(cluster: &EmbeddedPostgres) {
     let mut root = PgConnection::connect(&cluster.url("postgres", "postgres")).await.unwrap();
-    let names: Vec<String> =
-        sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE datname ~ '^t[0-9]'").fetch_all(&mut root).await.unwrap();
+    let names: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE datname ~ '^t[0-9]'")
+        .fetch_all(&mut root)
+        .await
+        .unwrap();
     for name in names {
         sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut root).await.unwrap();
     }

@@ -20,7 +20,9 @@ async fn until_active_is(bed: &Bed, wanted: i64) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap_or_else(|_| panic!("expected {wanted} active statements"));
+    tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("expected {wanted} active statements"));
 }
 
 async fn backend(bed: &Bed) -> i64 {

@@ -17,7 +17,11 @@ async fn claims(connection: &mut PgConnection, context: &str, begin: bool) -> Op
     }
     let set = format!("SET LOCAL stockade.context = '{context}'; SET LOCAL ROLE test_reader");
     sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await.unwrap();
-    let row = sqlx::query("SELECT stockade.claims() ->> 'tenant'").persistent(false).fetch_one(&mut *connection).await.expect("never an error");
+    let row = sqlx::query("SELECT stockade.claims() ->> 'tenant'")
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await
+        .expect("never an error");
     sqlx::raw_sql("RESET ROLE").execute(&mut *connection).await.unwrap();
     row.get(0)
 }
@@ -37,7 +41,10 @@ async fn sign(bed: &Bed, payload: &str) -> String {
 async fn began(connection: &mut PgConnection) -> (i32, i64) {
     sqlx::raw_sql("BEGIN READ ONLY").execute(&mut *connection).await.unwrap();
     let row = sqlx::query("SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8")
-        .persistent(false).fetch_one(&mut *connection).await.unwrap();
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
     (row.get(0), row.get(1))
 }
 
@@ -50,7 +57,10 @@ async fn each_caller_sees_their_rows_and_no_context_leaks_to_the_next_borrower()
     assert_eq!(count(&bed, "b").await, 100);
     // The one connection of another pool of the same login, after use, holds nothing of the caller.
     let mut raw = PgConnection::connect(&url("test_login", &bed.name)).await.unwrap();
-    let left: Option<String> = sqlx::query_scalar("SELECT NULLIF(current_setting('stockade.context', true), '')").fetch_one(&mut raw).await.unwrap();
+    let left: Option<String> = sqlx::query_scalar("SELECT NULLIF(current_setting('stockade.context', true), '')")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap();
     assert_eq!(left, None);
 }
 
@@ -74,11 +84,26 @@ async fn a_context_is_believed_only_where_it_was_made() {
         bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
         assert_eq!(claims(&mut one, &String::from_utf8(bytes).unwrap(), false).await, None, "byte {at}");
     }
-    for wrong in [payload(i64::from(pid) + 1, began_us, far), payload(pid.into(), began_us + 1, far), payload(pid.into(), began_us, began_us), "{}".to_owned(), "[]".to_owned()] {
+    for wrong in [
+        payload(i64::from(pid) + 1, began_us, far),
+        payload(pid.into(), began_us + 1, far),
+        payload(pid.into(), began_us, began_us),
+        "{}".to_owned(),
+        "[]".to_owned(),
+    ] {
         let context = sign(&bed, &wrong).await;
         assert_eq!(claims(&mut one, &context, false).await, None, "{wrong}");
     }
-    for shape in ["", "v1", "v1.a.b.c", "....", "x", &"v1.".repeat(9000), &format!("v1.unknown.e30.{}", "0".repeat(64)), "v1.ä.ö.ü"] {
+    for shape in [
+        "",
+        "v1",
+        "v1.a.b.c",
+        "....",
+        "x",
+        &"v1.".repeat(9000),
+        &format!("v1.unknown.e30.{}", "0".repeat(64)),
+        "v1.ä.ö.ü",
+    ] {
         assert_eq!(claims(&mut one, shape, false).await, None, "{shape:.20}");
     }
     // Replayed at another backend, and by the same one in its next transaction.
@@ -103,7 +128,10 @@ async fn a_login_that_row_security_does_not_bind_is_refused() {
     let Err(error) = Database::connect(&config).await else { panic!("a superuser was let in") };
     assert!(error.for_log().contains("SUPERUSER"), "{}", error.for_log());
 
-    sqlx::raw_sql("CREATE TABLE app.owned (id int); ALTER TABLE app.owned OWNER TO test_login").execute(&bed.admin).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE app.owned (id int); ALTER TABLE app.owned OWNER TO test_login")
+        .execute(&bed.admin)
+        .await
+        .unwrap();
     let Err(error) = Database::connect(&bed.config).await else { panic!("an owner was let in") };
     assert!(error.for_log().contains("owns app.owned"), "{}", error.for_log());
     sqlx::raw_sql("DROP TABLE app.owned").execute(&bed.admin).await.unwrap();
@@ -118,13 +146,18 @@ async fn a_login_that_row_security_does_not_bind_is_refused() {
 async fn setup_runs_twice_and_a_role_that_is_not_configured_is_refused() {
     let bed = Bed::new().await;
     let key = stockade_db::ContextKey::read_file(&bed.config.context_key_file).unwrap();
-    stockade_db::setup::apply(&bed.admin_url, &setup_config(), &key).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    stockade_db::setup::apply(&bed.admin_url, &setup_config(), &key)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.for_log()));
     assert_eq!(count(&bed, "a").await, 100);
     let mut identity = crate::bed::identity("a");
     identity.reader_role = "postgres".parse().unwrap();
     let limits = stockade_db::SessionLimits {
-        rows_max: 1, bytes_max: 1_000, deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(5),
-        schemas: Default::default(), collections: Default::default(),
+        rows_max: 1,
+        bytes_max: 1_000,
+        deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(5),
+        schemas: Default::default(),
+        collections: Default::default(),
     };
     let error = bed.database.session(identity, limits).query(sql("SELECT 1"), 1).await.unwrap_err();
     assert!(matches!(error, DbError::Forbidden { code: "ROLE_NOT_CONFIGURED", .. }), "{error:?}");

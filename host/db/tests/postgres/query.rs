@@ -15,8 +15,18 @@ fn integers(values: &ColumnValues) -> &[i64] {
 async fn truncated_is_exact_at_the_cap_and_one_beyond() {
     let bed = Bed::new().await;
     let session = bed.session("a");
-    for (rows, cap, kept, truncated) in [(10, 11, 10, false), (10, 10, 10, false), (11, 10, 10, true), (1, 0, 0, true), (0, 0, 0, false), (0, 5, 0, false)] {
-        let result = session.query(sql_with("SELECT i FROM generate_series(1, $1::int) AS i", vec![Value::Integer(rows)]), cap).await.unwrap();
+    for (rows, cap, kept, truncated) in [
+        (10, 11, 10, false),
+        (10, 10, 10, false),
+        (11, 10, 10, true),
+        (1, 0, 0, true),
+        (0, 0, 0, false),
+        (0, 5, 0, false),
+    ] {
+        let result = session
+            .query(sql_with("SELECT i FROM generate_series(1, $1::int) AS i", vec![Value::Integer(rows)]), cap)
+            .await
+            .unwrap();
         assert_eq!((result.row_count, result.truncated), (kept, truncated), "{rows} rows, cap {cap}");
         assert_eq!(result.columns[0].name, "i", "the columns are there without rows too");
         assert_eq!(result.columns[0].type_name, "int4");
@@ -77,7 +87,14 @@ async fn query_all_keeps_results_apart_and_fails_as_one() {
     let bed = Bed::new().await;
     let session = bed.session("a");
     let results = session
-        .query_all(vec![sql("SELECT 1 AS one WHERE false"), sql("SELECT 'x' AS two"), sql_with("SELECT $1 AS three", vec![Value::Boolean(true)])], 10)
+        .query_all(
+            vec![
+                sql("SELECT 1 AS one WHERE false"),
+                sql("SELECT 'x' AS two"),
+                sql_with("SELECT $1 AS three", vec![Value::Boolean(true)]),
+            ],
+            10,
+        )
         .await
         .unwrap();
     let names: Vec<&str> = results.iter().map(|result| result.columns[0].name.as_str()).collect();
@@ -114,7 +131,12 @@ async fn one_text_with_other_types_is_another_statement() {
     let bed = Bed::new().await;
     let session = bed.session("a");
     for _ in 0..2 {
-        for (value, type_name) in [(Value::Integer(1), "int8"), (Value::Text("x".to_owned()), "text"), (Value::Boolean(true), "bool"), (Value::Null, "text")] {
+        for (value, type_name) in [
+            (Value::Integer(1), "int8"),
+            (Value::Text("x".to_owned()), "text"),
+            (Value::Boolean(true), "bool"),
+            (Value::Null, "text"),
+        ] {
             let result = session.query(sql_with("SELECT $1 AS v", vec![value]), 1).await.unwrap();
             assert_eq!(result.columns[0].type_name, type_name);
         }
@@ -133,7 +155,14 @@ async fn it_works_without_a_statement_cache() {
     let bed = Bed::with(|config| config.statement_cache_capacity = 0).await;
     let session = bed.session("a");
     for _ in 0..3 {
-        assert_eq!(session.query(sql_with("SELECT id FROM app.notes WHERE id > $1", vec![Value::Integer(90)]), 100).await.unwrap().row_count, 10);
+        assert_eq!(
+            session
+                .query(sql_with("SELECT id FROM app.notes WHERE id > $1", vec![Value::Integer(90)]), 100)
+                .await
+                .unwrap()
+                .row_count,
+            10
+        );
         assert_eq!(session.query(sql("SELECT id FROM app.notes WHERE false"), 100).await.unwrap().columns.len(), 1);
     }
 }
@@ -146,11 +175,19 @@ async fn search_finds_the_nearest_and_checks_the_dimension() {
     let found = session.search("things", vec![1.0, 0.0, 0.0], 2, 0.5).await.unwrap();
     assert_eq!(integers(&found.columns[0].values), [1, 3]);
     assert_eq!(found.columns[2].name, "similarity");
-    for (embedding, similarity) in [(vec![1.0, 0.0], 0.0), (vec![f32::NAN, 0.0, 0.0], 0.0), (vec![1.0, 0.0, 0.0], 1.5), (vec![1.0, 0.0, 0.0], f64::NAN)] {
+    for (embedding, similarity) in [
+        (vec![1.0, 0.0], 0.0),
+        (vec![f32::NAN, 0.0, 0.0], 0.0),
+        (vec![1.0, 0.0, 0.0], 1.5),
+        (vec![1.0, 0.0, 0.0], f64::NAN),
+    ] {
         assert!(matches!(session.search("things", embedding, 2, similarity).await, Err(DbError::Rejected { .. })));
     }
     for unknown in ["texts", "nothing"] {
-        assert!(matches!(session.search(unknown, vec![1.0], 2, 0.0).await, Err(DbError::Forbidden { code: "COLLECTION_NOT_GRANTED", .. })));
+        assert!(matches!(
+            session.search(unknown, vec![1.0], 2, 0.0).await,
+            Err(DbError::Forbidden { code: "COLLECTION_NOT_GRANTED", .. })
+        ));
     }
 }
 
@@ -162,7 +199,8 @@ async fn the_model_embeds_by_meaning() {
         return;
     }
     let bed = Bed::new().await;
-    let texts = ["stop water leaking under the sink", "pipe sealing tape for plumbing", "a dress for the summer"].map(str::to_owned);
+    let texts = ["stop water leaking under the sink", "pipe sealing tape for plumbing", "a dress for the summer"]
+        .map(str::to_owned);
     let vectors = bed.database.embed("texts", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     assert!((dot(&vectors[0], &vectors[0]) - 1.0).abs() < 1e-4);

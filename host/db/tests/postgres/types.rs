@@ -31,7 +31,11 @@ async fn every_type_comes_back_as_the_contract_says() {
         ("(4294967295::oid), (NULL)", "oid", ColumnValues::Integers(vec![4_294_967_295, 0])),
         ("(1.5::float4), (NULL)", "float4", ColumnValues::Floats(vec![1.5, 0.0])),
         ("('-infinity'::float8), (NULL)", "float8", ColumnValues::Floats(vec![f64::NEG_INFINITY, 0.0])),
-        ("(12.50::numeric), (NULL), (-0.05)", "numeric", ColumnValues::Decimals(FixedPoint { scale: 2, unscaled: vec![1250, 0, -5] })),
+        (
+            "(12.50::numeric), (NULL), (-0.05)",
+            "numeric",
+            ColumnValues::Decimals(FixedPoint { scale: 2, unscaled: vec![1250, 0, -5] }),
+        ),
         ("(1e30::numeric), (NULL), ('NaN')", "numeric", texts(&["1000000000000000000000000000000", "", "NaN"])),
         ("('ä'::text), (NULL), ('')", "text", texts(&["ä", "", ""])),
         ("('x'::varchar(3)), (NULL)", "varchar", texts(&["x", ""])),
@@ -42,14 +46,33 @@ async fn every_type_comes_back_as_the_contract_says() {
         ("('{\"a\": 1}'::json), (NULL)", "json", texts(&["{\"a\": 1}", ""])),
         ("('{\"a\":1}'::jsonb), (NULL)", "jsonb", texts(&["{\"a\": 1}", ""])),
         ("('\\x6869'::bytea), (NULL)", "bytea", ColumnValues::Bytes(packed(&["hi", ""]))),
-        ("('1970-01-02'::date), (NULL), ('infinity'), ('-infinity')", "date", ColumnValues::Dates(vec![1, 0, i32::MAX, i32::MIN])),
-        ("('1970-01-02'::timestamp), (NULL), ('infinity')", "timestamp", ColumnValues::Timestamps(vec![DAY_US, 0, i64::MAX])),
-        ("('1969-12-31 00:00+00'::timestamptz), (NULL), ('-infinity')", "timestamptz", ColumnValues::Timestamps(vec![-DAY_US, 0, i64::MIN])),
+        (
+            "('1970-01-02'::date), (NULL), ('infinity'), ('-infinity')",
+            "date",
+            ColumnValues::Dates(vec![1, 0, i32::MAX, i32::MIN]),
+        ),
+        (
+            "('1970-01-02'::timestamp), (NULL), ('infinity')",
+            "timestamp",
+            ColumnValues::Timestamps(vec![DAY_US, 0, i64::MAX]),
+        ),
+        (
+            "('1969-12-31 00:00+00'::timestamptz), (NULL), ('-infinity')",
+            "timestamptz",
+            ColumnValues::Timestamps(vec![-DAY_US, 0, i64::MIN]),
+        ),
         ("('00:00:01'::time), (NULL)", "time", ColumnValues::Times(vec![1_000_000, 0])),
-        ("(NULL::vector), ('[1,2]')", "vector", ColumnValues::Vectors(VectorArray { dimension: 2, elements: vec![0.0, 0.0, 1.0, 2.0] })),
+        (
+            "(NULL::vector), ('[1,2]')",
+            "vector",
+            ColumnValues::Vectors(VectorArray { dimension: 2, elements: vec![0.0, 0.0, 1.0, 2.0] }),
+        ),
     ];
     for (values, type_name, expected) in cases {
-        let result = session.query(sql(&format!("SELECT v FROM (VALUES {values}) AS t (v)")), 10).await.unwrap_or_else(|error| panic!("{values}: {}", error.for_log()));
+        let result = session
+            .query(sql(&format!("SELECT v FROM (VALUES {values}) AS t (v)")), 10)
+            .await
+            .unwrap_or_else(|error| panic!("{values}: {}", error.for_log()));
         let column = &result.columns[0];
         assert_eq!((column.type_name.as_str(), &column.values), (type_name, &expected), "{values}");
         assert_eq!(column.nulls, [if type_name == "vector" { 1 } else { 2 }], "{values}");
@@ -85,7 +108,8 @@ async fn every_parameter_goes_as_its_type() {
     ];
     for (value, expression) in cases {
         let statement = sql_with(&format!("SELECT {expression} AS held"), vec![value.clone()]);
-        let result = session.query(statement, 1).await.unwrap_or_else(|error| panic!("{expression}: {}", error.for_log()));
+        let result =
+            session.query(statement, 1).await.unwrap_or_else(|error| panic!("{expression}: {}", error.for_log()));
         assert_eq!(result.columns[0].values, ColumnValues::Booleans(vec![true]), "{expression} of {value:?}");
     }
 }
@@ -103,7 +127,11 @@ async fn a_type_that_does_not_cross_says_what_to_cast() {
         ("SELECT '(1,2)'::point AS spot FROM generate_series(1, 50000)", "spot"),
     ] {
         let error = session.query(sql(text), 100_000).await.unwrap_err();
-        assert!(matches!(&error, DbError::Statement { sqlstate, message } if sqlstate == "0A000" && message.contains(hint)), "{text}: {}", error.for_log());
+        assert!(
+            matches!(&error, DbError::Statement { sqlstate, message } if sqlstate == "0A000" && message.contains(hint)),
+            "{text}: {}",
+            error.for_log()
+        );
     }
     assert_eq!(session.query(sql("SELECT 1"), 1).await.unwrap().row_count, 1, "the connections are still sound");
 }

@@ -27,9 +27,18 @@ async fn the_guard_keeps_to_the_granted_schemas() {
         assert!(matches!(error, DbError::Forbidden { .. }), "{text}: {}", error.for_log());
         assert!(!error.to_string().contains("secrets"), "{error}");
     }
-    for text in ["SELECT stockade.claims()", "SELECT pg_sleep(1)", "SELECT set_config('a.b', 'c', false)", "SELECT * FROM ts_stat('SELECT 1')"] {
+    for text in [
+        "SELECT stockade.claims()",
+        "SELECT pg_sleep(1)",
+        "SELECT set_config('a.b', 'c', false)",
+        "SELECT * FROM ts_stat('SELECT 1')",
+    ] {
         let error = session.query(sql(text), 1).await.unwrap_err();
-        assert!(matches!(error, DbError::Rejected { code: "SQL_FUNCTION_NOT_ALLOWED", .. }), "{text}: {}", error.for_log());
+        assert!(
+            matches!(error, DbError::Rejected { code: "SQL_FUNCTION_NOT_ALLOWED", .. }),
+            "{text}: {}",
+            error.for_log()
+        );
     }
     for text in [
         "SELECT * FROM notes LIMIT 1",
@@ -42,9 +51,14 @@ async fn the_guard_keeps_to_the_granted_schemas() {
     ] {
         session.query(sql(text), 10).await.unwrap_or_else(|error| panic!("{text}: {}", error.for_log()));
     }
-    let catalogue = bed.session_with("a", |limits| limits.schemas = std::sync::Arc::new(["app", "pg_catalog"].map(str::to_owned).into()));
+    let catalogue = bed.session_with("a", |limits| {
+        limits.schemas = std::sync::Arc::new(["app", "pg_catalog"].map(str::to_owned).into())
+    });
     catalogue
-        .query(sql("SELECT relname, obj_description(oid, 'pg_class') FROM pg_class WHERE oid = 'app.notes'::regclass"), 10)
+        .query(
+            sql("SELECT relname, obj_description(oid, 'pg_class') FROM pg_class WHERE oid = 'app.notes'::regclass"),
+            10,
+        )
         .await
         .unwrap_or_else(|error| panic!("{}", error.for_log()));
 }
@@ -53,9 +67,17 @@ async fn the_guard_keeps_to_the_granted_schemas() {
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_table_made_later_in_an_ungranted_schema_is_not_reached() {
     let bed = Bed::new().await;
-    sqlx::raw_sql("CREATE TABLE public.late (id int); GRANT SELECT ON public.late TO test_reader").execute(&bed.admin).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE public.late (id int); GRANT SELECT ON public.late TO test_reader")
+        .execute(&bed.admin)
+        .await
+        .unwrap();
     let error = bed.session("a").query(sql("SELECT * FROM late"), 1).await.unwrap_err();
-    assert!(matches!(&error, DbError::Statement { sqlstate, .. } if sqlstate == "42P01") || matches!(error, DbError::Forbidden { .. }), "{}", error.for_log());
+    assert!(
+        matches!(&error, DbError::Statement { sqlstate, .. } if sqlstate == "42P01")
+            || matches!(error, DbError::Forbidden { .. }),
+        "{}",
+        error.for_log()
+    );
 }
 
 #[tokio::test]
