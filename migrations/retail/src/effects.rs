@@ -31,8 +31,12 @@ pub const BASKETS: [Basket; 4] = [
 /// How probable it is that an order with the anchor gets the companion as well.
 pub const COMPANION_PROBABILITY: f64 = 0.45;
 
-/// The least lift of a planted pair. Pairs that are not planted stay below 3.
+/// The least lift of a planted pair, in the full data.
 pub const LIFT_MIN: f64 = 8.0;
+
+/// The greatest lift of any other pair that was bought a hundred times or more: what the season, the
+/// storm and the tastes of [`CUSTOMER_GROUPS`] do by themselves.
+pub const LIFT_UNPLANTED_MAX: f64 = 5.0;
 
 /// The store that lost customers.
 pub const LOST_STORE: StoreKey = StoreKey::Tacoma;

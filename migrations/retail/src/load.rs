@@ -85,6 +85,7 @@ pub async fn loaded(admin_url: &str) -> Result<Option<LoadedInfo>, RetailError> 
         .await
         .doing(doing)?;
     if !migrated {
+        connection.close().await.doing(doing)?;
         return Ok(None);
     }
     connection.execute("SET ROLE zava_owner").await.doing(doing)?;
@@ -95,6 +96,7 @@ pub async fn loaded(admin_url: &str) -> Result<Option<LoadedInfo>, RetailError> 
     .fetch_optional(&mut connection)
     .await
     .doing(doing)?;
+    connection.close().await.doing(doing)?;
     let Some(row) = row else { return Ok(None) };
     let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
     let read = || -> Result<LoadedInfo, sqlx::Error> {

@@ -1,11 +1,14 @@
 //! One private PostgreSQL for all tests of this binary, with the full data in one database.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use sqlx::{Connection, PgConnection};
 use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use stockade_db::{ContextKey, setup};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use zava_retail::{
@@ -24,21 +27,42 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 struct Cluster {
     postgres: EmbeddedPostgres,
     key: ContextKey,
-    /// Removed by nobody when the process ends: tests run in the system's folder for such things.
-    _directory: TempDir,
+    _sweeper: Child,
 }
 
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER
         .get_or_init(|| async {
-            let directory = TempDir::new().unwrap();
+            // Not under the target directory: as root, PostgreSQL runs as a user who may not look into it.
+            let folder = tempfile::Builder::new().prefix("zava-retail-").tempdir_in("/var/tmp").unwrap().keep();
+            let sweeper = sweep_at_the_end(&folder);
+            std::fs::set_permissions(&folder, Permissions::from_mode(0o711)).unwrap();
             let bin_dir = std::env::var_os(POSTGRES_BIN).filter(|value| !value.is_empty()).map(Into::into);
-            let config = EmbeddedConfig { bin_dir, data_dir: directory.path().join("cluster") };
-            let postgres = EmbeddedPostgres::start(&config).await.unwrap();
-            Cluster { postgres, key: ContextKey::generate(), _directory: directory }
+            let config = EmbeddedConfig { bin_dir, data_dir: folder.join("cluster") };
+            let started = EmbeddedPostgres::start(&config).await;
+            let postgres = started.unwrap_or_else(|error| panic!("{}", error.for_log()));
+            Cluster { postgres, key: ContextKey::generate(), _sweeper: sweeper }
         })
         .await
+}
+
+/// Nothing of this process runs after its last test, so a shell waits for its end, then for the
+/// server's, and removes the folder.
+fn sweep_at_the_end(folder: &Path) -> Child {
+    const SWEEP: &str = r#"
+        trap '' INT TERM HUP
+        cat >/dev/null
+        while [ -n "$(find "$1" -name postmaster.pid 2>/dev/null)" ]; do sleep 0.2; done
+        rm -rf "$1""#;
+    Command::new("sh")
+        .args(["-c", SWEEP, "sweep"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// A new database with the host's migration and this application's, without data. Gives the
@@ -55,7 +79,7 @@ pub(crate) async fn new_database(name: &str) -> String {
         login_password: None,
         reader_roles: READER_ROLES.iter().map(|role| role.parse().unwrap()).collect(),
     };
-    setup::apply(&url, &config, &cluster.key).await.unwrap();
+    setup::apply(&url, &config, &cluster.key).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     zava_retail::migrate(&url).await.unwrap();
     url
 }

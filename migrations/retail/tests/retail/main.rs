@@ -13,5 +13,6 @@ mod cluster;
 mod effects;
 mod loading;
 mod plans;
+mod questions;
 mod schema;
 mod search;

@@ -39,7 +39,7 @@ fn a_policy_asks_who_is_calling_once_a_statement() {
                     let text = node.to_string();
                     assert_ne!(node["Parent Relationship"], "SubPlan", "{key}: {statement}: {text}");
                     if node["Parent Relationship"] == "InitPlan" {
-                        assert_eq!(node["Actual Loops"].as_f64(), Some(1.0), "{key}: {statement}: {text}");
+                        assert!(node["Actual Loops"].as_f64() <= Some(1.0), "{key}: {statement}: {text}");
                         asked += usize::from(node["Output"].to_string().contains("retail.caller_"));
                     }
                     for condition in ["Filter", "Index Cond", "Recheck Cond", "Join Filter", "Hash Cond"] {
