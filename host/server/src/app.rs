@@ -81,11 +81,7 @@ impl App {
     /// # Errors
     /// When the configuration has no caller with a token, or the address is taken.
     pub async fn serve(&self) -> Result<RunningServer, AppError> {
-        let callers = self.config.known_callers()?;
-        if callers.no_tokens() {
-            let problem = "have no `token_sha256`, so nobody could call; run `stockade token new`";
-            return Err(ConfigError::value("callers", problem).into());
-        }
+        let callers = self.config.callers_with_tokens()?;
         let ready = Arc::new(DatabaseAnswers(self.database.clone()));
         Ok(serve(&self.config.server, callers, Arc::clone(&self.runtime) as _, ready).await?)
     }
@@ -96,14 +92,7 @@ impl App {
     /// # Errors
     /// When the configuration names no caller: there is no default.
     pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), AppError> {
-        let missing = || {
-            ConfigError::value(
-                "stdio.caller",
-                "is missing; over stdio it says who calls: write `[stdio]` and `caller = \"NAME\"`",
-            )
-        };
-        let stdio = self.config.stdio.as_ref().ok_or_else(missing)?;
-        let known = self.config.known_callers()?.by_name(&stdio.caller).ok_or_else(missing)?;
+        let known = self.config.stdio_caller()?;
         let shared = Arc::new(Shared::new(Arc::clone(&self.runtime) as _, &self.config.server));
         stdio::serve(&self.config.server, shared, known, stop).await;
         Ok(())

@@ -34,7 +34,10 @@ async fn start(config: Config, stop: &CancellationToken) -> anyhow::Result<Optio
 
 pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
     let stop = signals::stop()?;
-    let Some(app) = start(load(arg, environment)?, &stop).await? else { return Ok(()) };
+    let config = load(arg, environment)?;
+    // Before a database is started for nobody.
+    config.callers_with_tokens()?;
+    let Some(app) = start(config, &stop).await? else { return Ok(()) };
     let server = match app.serve().await {
         Ok(server) => server,
         Err(error) => {
@@ -51,7 +54,9 @@ pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::
 
 pub(crate) async fn stdio(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
     let stop = signals::stop()?;
-    let Some(app) = start(load(arg, environment)?, &stop).await? else { return Ok(()) };
+    let config = load(arg, environment)?;
+    config.stdio_caller()?;
+    let Some(app) = start(config, &stop).await? else { return Ok(()) };
     let served = app.serve_stdio(stop).await;
     app.close().await;
     Ok(served?)

@@ -120,14 +120,15 @@ fn words(error: CallError) -> Option<Words> {
     })
 }
 
-/// Arguments and a validation's text are the caller's own and stay out of the log; `inner` is
-/// written with `Debug`, which escapes line ends: no plugin writes a second line into the log.
+/// Arguments and a validation's text are the caller's own and stay out of the log. Values that are
+/// strings are escaped by the log's formatters: no plugin writes a second line into it.
 fn log(words: &Words) {
-    let Words { fault, code, detail, inner, .. } = words;
+    let Words { fault, code, outer: _, detail, inner } = words;
+    let (detail, inner) = (detail.as_str(), inner.as_str());
     match fault {
-        Fault::Host => tracing::error!(fault = fault.as_str(), code, ?detail, ?inner, "call failed"),
-        Fault::Plugin => tracing::warn!(fault = fault.as_str(), code, ?detail, ?inner, "call failed"),
-        Fault::Caller => tracing::info!(fault = fault.as_str(), code, ?detail, "call failed"),
+        Fault::Host => tracing::error!(fault = fault.as_str(), code, detail, inner, "call failed"),
+        Fault::Plugin => tracing::warn!(fault = fault.as_str(), code, detail, inner, "call failed"),
+        Fault::Caller => tracing::info!(fault = fault.as_str(), code, detail, "call failed"),
     }
 }
 

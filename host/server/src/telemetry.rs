@@ -3,8 +3,14 @@
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::config::{ConfigError, LogConfig, LogFormat};
 
@@ -13,6 +19,25 @@ use crate::config::{ConfigError, LogConfig, LogFormat};
 /// # Errors
 /// When the level is no level, or the process has a log already.
 pub fn start(config: &LogConfig, override_level: Option<&str>) -> Result<(), ConfigError> {
+    let terminal = std::io::stderr().is_terminal();
+    subscriber(config, override_level, terminal, std::io::stderr)?
+        .try_init()
+        .map_err(|_| ConfigError::value("log", "cannot be started twice in one process"))
+}
+
+/// The log, written to `writer`, which is a terminal or not.
+///
+/// # Errors
+/// When the level is no level.
+pub fn subscriber<W>(
+    config: &LogConfig,
+    override_level: Option<&str>,
+    terminal: bool,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, ConfigError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let (key, level) = match override_level {
         Some(level) => ("STOCKADE_LOG", level),
         None => ("log.level", config.level.as_str()),
@@ -21,20 +46,17 @@ pub fn start(config: &LogConfig, override_level: Option<&str>) -> Result<(), Con
         ConfigError::value(key, "is no log level; write `info`, or directives such as `info,stockade_runtime=debug`")
     })?;
     let text = match config.format {
-        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Auto => terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = if text {
-        lines.with_ansi(std::io::stderr().is_terminal()).boxed()
+        lines.with_ansi(terminal).boxed()
     } else {
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(filter).with_filter(filter_fn(may_log)))
-        .try_init()
-        .map_err(|_| ConfigError::value("log", "cannot be started twice in one process"))
+    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(may_log)))))
 }
 
 /// What no level turns on. The protocol library and the database driver log what they carry: messages

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use stockade_db::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 use stockade_runtime::RuntimeConfig;
 
 use super::{CallerConfig, ConfigError, LogConfig, ServerConfig};
-use crate::auth::Callers;
+use crate::auth::{Callers, KnownCaller};
 
 /// `stockade.toml`. There is no `Debug`: nobody prints it whole.
 #[derive(Clone)]
@@ -81,6 +82,35 @@ impl Config {
     /// As [`Callers::new`].
     pub fn known_callers(&self) -> Result<Callers, ConfigError> {
         Callers::new(&self.callers, &self.server)
+    }
+
+    /// The callers, of whom at least one has a token.
+    ///
+    /// # Errors
+    /// When nobody could call over HTTP.
+    pub fn callers_with_tokens(&self) -> Result<Callers, ConfigError> {
+        let callers = self.known_callers()?;
+        if callers.no_tokens() {
+            return Err(ConfigError::value(
+                "callers",
+                "have no `token_sha256`, so nobody could call over HTTP; run `stockade token new`",
+            ));
+        }
+        Ok(callers)
+    }
+
+    /// The caller as whom stdio is served.
+    ///
+    /// # Errors
+    /// When `[stdio]` names none: there is no default.
+    pub fn stdio_caller(&self) -> Result<Arc<KnownCaller>, ConfigError> {
+        let known = self.stdio.as_ref().map(|stdio| self.known_callers().map(|callers| callers.by_name(&stdio.caller)));
+        known.transpose()?.flatten().ok_or_else(|| {
+            ConfigError::value(
+                "stdio.caller",
+                "is missing; over stdio it says who calls: write `[stdio]` and `caller = \"NAME\"`",
+            )
+        })
     }
 
     /// A client starts the server from any folder, so the working directory says nothing.
@@ -193,6 +223,16 @@ mod tests {
             let error = refusal(&text);
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn nobody_is_a_caller_by_default() {
+        let config = load(MINIMAL).expect("a configuration");
+        assert!(config.stdio_caller().expect_err("a refusal").to_string().contains("stdio.caller"));
+        assert!(config.callers_with_tokens().expect_err("a refusal").to_string().contains("stockade token new"));
+        let named = MINIMAL.replacen("[database]", "[stdio]\ncaller = \"office\"\n[database]", 1);
+        let known = load(&named).expect("a configuration").stdio_caller().expect("a caller");
+        assert_eq!(&*known.name, "office");
     }
 
     #[test]

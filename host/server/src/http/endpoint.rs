@@ -144,7 +144,7 @@ where
     let request_id = Uuid::now_v7().to_string();
     let words = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let words = String::from_utf8_lossy(words.get(..LIBRARY_WORDS_MAX).unwrap_or(&words)).into_owned();
-    tracing::error!(fault = "host", caller = &*known.name, request_id, inner = ?words, "request failed");
+    tracing::error!(fault = "host", caller = &*known.name, request_id, inner = &*words, "request failed");
     let message = format!("MCP_ERROR: internal error (request {request_id})");
     replies::error(StatusCode::INTERNAL_SERVER_ERROR, replies::INTERNAL_ERROR, Value::Null, &message)
 }

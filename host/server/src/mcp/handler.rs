@@ -187,7 +187,7 @@ impl ServerHandler for McpHandler {
             "call",
             request_id,
             caller = &*self.known.name,
-            tool = ?logged(&request.name),
+            tool = logged(&request.name),
             duration_ms = tracing::field::Empty,
         );
         let mut result = self.answer_call(request, &context, request_id).instrument(span).await?;

@@ -12,6 +12,7 @@ mod calls;
 mod client;
 mod harness;
 mod limits;
+mod log;
 mod malformed;
 mod notifications;
 mod sessions;
