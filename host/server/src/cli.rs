@@ -21,7 +21,7 @@ pub(crate) struct ConfigArg {
 pub(crate) enum Command {
     /// Serve over HTTP.
     Serve(ConfigArg),
-    /// Serve one client on standard input and output, as the caller that [stdio] names.
+    /// Serve one client on standard input and output, as the caller that the configuration names.
     Stdio(ConfigArg),
     /// Prepare the database: roles, the schema `stockade`, the signing key. May be run again.
     Migrate {
