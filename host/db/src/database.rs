@@ -81,6 +81,8 @@ impl Database {
                 DbError::rejected("CONFIG_DATABASE", "[database] url: expected postgres://login:password@host/database")
             })?
             .application_name("stockade")
+            // PgBouncer refuses start-up parameters that it does not track; results are binary anyway.
+            .extra_float_digits(None)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(config.connections_max)

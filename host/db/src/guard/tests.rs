@@ -155,7 +155,6 @@ fn tables_outside_the_grant_are_found_wherever_they_stand() {
             "SELECT string_agg(body, ',' ORDER BY (SELECT id FROM other.secrets)) FROM notes",
             "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (SELECT id FROM other.secrets)) FROM notes",
             "SELECT 1 FROM notes GROUP BY (SELECT id FROM other.secrets)",
-            "SELECT 1 FROM notes GROUP BY ROLLUP ((SELECT id FROM other.secrets))",
             "SELECT 1 FROM notes HAVING (SELECT true FROM other.secrets)",
             "SELECT 1 FROM notes a JOIN notes b ON (SELECT true FROM other.secrets)",
             "SELECT 1 FROM (notes a JOIN other.secrets b ON true)",

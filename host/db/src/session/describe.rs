@@ -36,7 +36,7 @@ async fn ask(database: &Database, identity: &Identity, statement: &Statement) ->
     // Dropped half-way it would sit in a transaction, under a reader's role.
     connection.close_on_drop();
     let prologue = format!(
-        "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
+        "BEGIN READ ONLY; DEALLOCATE ALL; SET LOCAL statement_timeout = {}; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
         database.inner.config.statement_timeout_ms,
         quoted_path(&database.inner.config.search_path),
         quoted(identity.reader_role.as_str())
@@ -50,6 +50,8 @@ async fn ask(database: &Database, identity: &Identity, statement: &Statement) ->
         let oid = column.type_info().oid().ok_or_else(|| DbError::internal("a column without a type"))?;
         columns.push((column.name().to_owned(), oid.0));
     }
+    // The driver names what it prepares. Behind a pooler the name would stay for the next client.
+    sqlx::raw_sql("DEALLOCATE ALL; ROLLBACK").execute(&mut *connection).await?;
     connection.close().await?;
     let mut builders = Vec::with_capacity(columns.len());
     for (name, oid) in columns {
