@@ -28,7 +28,7 @@ async fn what_exceeds_its_limits_is_stopped_and_the_caller_learns_nothing() {
     for tool in ["spin", "eat_memory", "recurse", "panic", "lie", "many_host_calls", "two_cursors"] {
         let reply = call_and_neighbours(&app, tool).await;
         let error = reply.error();
-        assert!(error.starts_with("MCP_ERROR: stopped"), "{tool}: {error}");
+        assert!(error.starts_with("MCP_ERROR: the tool was stopped"), "{tool}: {error}");
         for secret in ["secret of the plugin", "memory_mib", "wasm", "panicked", "maximum"] {
             assert!(!error.contains(secret), "{tool}: {error}");
         }
@@ -88,7 +88,7 @@ async fn fifty_spinning_calls_do_not_stop_the_others() {
         assert_eq!(app.client("online-store").call("noop", json!({})).await.structured(), &json!({}));
     }
     for call in spinning {
-        assert!(call.await.unwrap().error().starts_with("MCP_ERROR: stopped"));
+        assert!(call.await.unwrap().error().starts_with("MCP_ERROR: the tool was stopped"));
     }
     app.stop().await;
 }

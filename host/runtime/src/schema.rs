@@ -1,6 +1,6 @@
 //! JSON Schema (2020-12) for arguments and results, checked outside the guest.
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, Validator, error::ValidationErrorKind};
 use serde_json::{Map, Value};
 
 /// Errors listed in one answer; an agent mends a few at a time.
@@ -39,9 +39,24 @@ impl Schema {
         let errors = self.0.iter_errors(value).take(ERRORS_MAX).map(|error| {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { "the object".to_owned() } else { place };
-            format!("{place}: {}", clip(&error.to_string()))
+            match error.kind() {
+                // An object without properties: the library says that "False schema does not allow" it.
+                ValidationErrorKind::FalseSchema => {
+                    let there = value.pointer(error.instance_path().as_str()).map(names).unwrap_or_default();
+                    format!("{place}: {} is not expected; leave it out", clip(&there))
+                }
+                _ => format!("{place}: {}", clip(&error.to_string())),
+            }
         });
         Err(errors.collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// The keys of an object, or the value itself.
+fn names(value: &Value) -> String {
+    match value {
+        Value::Object(map) => map.keys().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
     }
 }
 
@@ -78,6 +93,13 @@ mod tests {
             assert!(text.contains(words), "{text}");
         }
         assert_eq!(schema.check(&json!({"id": "x"})), Ok(()));
+    }
+
+    #[test]
+    fn what_an_empty_object_does_not_expect_is_named() {
+        let schema = compile(json!({"type": "object", "additionalProperties": false})).expect("compiles");
+        let text = schema.check(&json!({"surplus": 1})).expect_err("nothing is expected");
+        assert!(text.contains("surplus"), "{text}");
     }
 
     #[test]

