@@ -14,6 +14,9 @@ const TEXT: &str = include_str!("../data/catalogue.txt");
 /// What a product sells in comparison with the others of its type, by its place in the list.
 const POPULARITY_BY_PLACE: [f64; 8] = [2.2, 1.6, 1.3, 1.0, 0.8, 0.6, 0.5, 0.4];
 
+/// How the margin of a product differs from its type's, in percentage points, by the same.
+const MARGIN_BY_PLACE: [f64; 8] = [0.0, 2.5, -1.5, 4.0, -3.0, 1.0, -2.0, 3.0];
+
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     pub(crate) categories: Vec<Category>,
@@ -130,8 +133,7 @@ impl Catalogue {
         let category = self.categories.get(product_type.category).ok_or("a product without a category")?;
         let price_cents = (number::<f64>(price)? * 100.0).round() as i64;
         let purpose = if place.is_multiple_of(2) { product_type.purposes[0] } else { product_type.purposes[1] };
-        // Margins differ a little between the products of a type; the same at every run.
-        let margin_percent = product_type.margin_percent + [0.0, 2.5, -1.5, 4.0, -3.0, 1.0, -2.0, 3.0][place % 8];
+        let margin_percent = product_type.margin_percent + by_place(MARGIN_BY_PLACE, place);
         self.products.push(Product {
             id: fixed_id(Kind::Product, next(self.products.len())),
             sku: format!("{}-{}-{:03}", category.code, product_type.code, place + 1),
@@ -143,11 +145,15 @@ impl Catalogue {
             price_cents,
             popularity: match popularity {
                 Some(popularity) => number(popularity)?,
-                None => POPULARITY_BY_PLACE[place % POPULARITY_BY_PLACE.len()],
+                None => by_place(POPULARITY_BY_PLACE, place),
             },
         });
         Ok(())
     }
+}
+
+fn by_place(values: [f64; 8], place: usize) -> f64 {
+    values.into_iter().nth(place % 8).unwrap_or_default()
 }
 
 fn next(length: usize) -> u32 {
