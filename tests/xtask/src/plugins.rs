@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use stockade_runtime::pack;
 
 use crate::command;
@@ -118,15 +119,41 @@ fn components(messages: &str) -> Result<Vec<Component>> {
     Ok(components)
 }
 
+/// Packs one, unless what is there was packed from the same bytes by this very program: packing compiles
+/// the component to ask it for its tools.
 async fn pack_one(component: &Component, out: &Path) -> Result<Plugin> {
     let path = component.folder.join("plugin.toml");
     let manifest = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let bytes = fs::read(&component.file).with_context(|| format!("reading {}", component.file.display()))?;
-    let packed = pack::pack(&bytes, &manifest).await.with_context(|| format!("packing with {}", path.display()))?;
     let name = name(&manifest).with_context(|| format!("{} has no plugin.name", path.display()))?;
     let file = out.join(format!("{name}.wasm"));
-    place(&file, &packed).with_context(|| format!("writing {}", file.display()))?;
+    let stamp = out.join(format!(".{name}.packed"));
+    let inputs = digest([program()?.as_bytes(), manifest.as_bytes(), &bytes]);
+    let stamped = |packed: &[u8]| format!("{inputs} {}\n", digest([packed]));
+    let fresh =
+        fs::read(&file).is_ok_and(|packed| fs::read_to_string(&stamp).is_ok_and(|text| text == stamped(&packed)));
+    if !fresh {
+        let packed = pack::pack(&bytes, &manifest).await.with_context(|| format!("packing with {}", path.display()))?;
+        place(&file, &packed).with_context(|| format!("writing {}", file.display()))?;
+        place(&stamp, stamped(&packed).as_bytes())?;
+    }
     Ok(Plugin { name, file, manifest })
+}
+
+/// This program, which holds the code that packs: its size and when it was built.
+fn program() -> Result<String> {
+    let metadata = std::env::current_exe().and_then(fs::metadata).context("looking at this program")?;
+    Ok(format!("{} {:?}", metadata.len(), metadata.modified()?))
+}
+
+/// SHA-256 of some byte strings, each with its length before it.
+fn digest<const N: usize>(parts: [&[u8]; N]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn name(manifest: &str) -> Option<String> {
