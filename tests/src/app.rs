@@ -3,12 +3,16 @@
 use std::{
     fmt::Write as _,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use stockade_runtime::Caller;
 use stockade_server::{
     App, RunningServer,
-    config::{Config, TokenDigest},
+    auth::Callers,
+    config::{Config, ServerConfig, TokenDigest},
 };
 use tempfile::TempDir;
 
@@ -155,6 +159,33 @@ impl TestApp {
         self.folder.path().join("plugins")
     }
 
+    /// Its configuration.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.folder.path().join("stockade.toml")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// The settings and callers of its HTTP side, for another server in this process.
+    pub fn http_configuration(&self) -> (ServerConfig, Callers) {
+        let config = Config::load(&self.configuration_file()).unwrap_or_else(|e| panic!("{e}"));
+        let callers = config.known_callers().unwrap_or_else(|e| panic!("{e}"));
+        (config.server, callers)
+    }
+
+    /// A demo caller, as the runtime knows it.
+    pub fn caller(&self, name: &str) -> Arc<Caller> {
+        self.app.caller(name).unwrap_or_else(|| panic!("no caller {name:?}"))
+    }
+
+    /// A demo caller's token.
+    pub fn token(&self, caller: &str) -> String {
+        token(caller)
+    }
+
     /// The operator's grants.
     pub fn grants_file(&self) -> PathBuf {
         self.folder.path().join("grants.toml")
@@ -189,7 +220,7 @@ impl TestApp {
 }
 
 /// A packed plugin of `plugins/` or `tests/guests`.
-pub(crate) fn packed(name: &str) -> PathBuf {
+pub fn packed(name: &str) -> PathBuf {
     let environment = crate::Environment::read();
     let file = format!("{name}.wasm");
     let candidates = [environment.plugins.join(&file), environment.guests.join(&file)];

@@ -13,6 +13,7 @@ use stockade_db::{
 };
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
+use zava_retail::LoadOptions;
 
 use crate::environment::Environment;
 
@@ -39,8 +40,14 @@ pub struct TestDatabase {
 }
 
 impl Cluster {
-    /// The process's cluster. Its supervisor stops it when the process ends, however it ends.
+    /// The process's cluster, with the small data. Its supervisor stops it when the process ends,
+    /// however it ends.
     pub async fn get() -> &'static Self {
+        Self::get_sized(LoadOptions::tests()).await
+    }
+
+    /// The same, with data of this size where nobody asked for the cluster before.
+    pub async fn get_sized(options: LoadOptions) -> &'static Self {
         static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
         CLUSTER
             .get_or_init(|| async {
@@ -48,7 +55,7 @@ impl Cluster {
                 let (started, cluster) = tokio::sync::oneshot::channel();
                 std::thread::spawn(move || {
                     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-                    let cluster = runtime.block_on(Self::start());
+                    let cluster = runtime.block_on(Self::start(options));
                     started.send(cluster).unwrap_or_else(|_| panic!("nobody waits for the cluster"));
                     runtime.block_on(std::future::pending::<()>());
                 });
@@ -57,7 +64,7 @@ impl Cluster {
             .await
     }
 
-    async fn start() -> Self {
+    async fn start(options: LoadOptions) -> Self {
         let environment = Environment::read();
         // Not in the target directory: as root, PostgreSQL runs as another user, who may not look into it.
         let folder = tempfile::Builder::new().prefix("stockade-e2e-").tempdir_in("/var/tmp").expect("a folder");
@@ -66,7 +73,7 @@ impl Cluster {
             EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.path().join("postgres") };
         let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
         let cluster = Self { postgres, environment, folder, cloning: Mutex::default() };
-        cluster.load_template().await;
+        cluster.load_template(options).await;
         cluster
     }
 
@@ -75,7 +82,7 @@ impl Cluster {
         &self.environment
     }
 
-    /// A new database with the small Zava data.
+    /// A new database with the Zava data.
     pub async fn database(&self) -> TestDatabase {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -84,11 +91,10 @@ impl Cluster {
         self.prepare(&name).await
     }
 
-    async fn load_template(&self) {
+    async fn load_template(&self, options: LoadOptions) {
         self.administer(format!("CREATE DATABASE {TEMPLATE}")).await;
         let database = self.prepare(TEMPLATE).await;
         zava_retail::migrate(&database.admin_url).await.expect("the schema");
-        let options = zava_retail::LoadOptions::tests();
         let model = stockade_db::embedder(&self.embedder()).expect("the model");
         let embed = zava_retail::FnEmbedder::new("all-MiniLM-L6-v2", |texts: Vec<String>| {
             let model = std::sync::Arc::clone(&model);

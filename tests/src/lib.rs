@@ -15,7 +15,7 @@ mod client;
 mod cluster;
 mod environment;
 
-pub use app::{TestApp, TestAppBuilder};
+pub use app::{TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, TestDatabase};
 pub use environment::{Environment, WHY_IGNORED};

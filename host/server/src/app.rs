@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use stockade_db::{Database, DbError};
-use stockade_runtime::{Runtime, RuntimeError};
+use stockade_runtime::{Caller, Runtime, RuntimeError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -74,6 +74,13 @@ impl App {
     #[must_use]
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+
+    /// A configured caller, by the name of its table.
+    #[must_use]
+    pub fn caller(&self, name: &str) -> Option<Arc<Caller>> {
+        let callers = self.config.known_callers().ok()?;
+        callers.by_name(name).map(|known| Arc::clone(&known.caller))
     }
 
     /// Serves over HTTP.

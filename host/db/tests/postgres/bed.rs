@@ -112,7 +112,7 @@ pub(crate) fn config(url: &str, key_file: PathBuf) -> DatabaseConfig {
     );
     let mut config = toml::from_str::<File>(&text).unwrap().database;
     assert!(!format!("{config:?}").contains("test_login"), "the url is a secret");
-    let model = std::env::var_os("STOCKADE_MINILM_DIR").map_or_else(|| PathBuf::from("/nonexistent"), PathBuf::from);
+    let model = std::env::var_os("STOCKADE_MODEL_DIR").map_or_else(|| PathBuf::from("/nonexistent"), PathBuf::from);
     config.embedders =
         BTreeMap::from([("minilm".to_owned(), EmbedderConfig::Candle { directory: model, concurrency_max: 1 })]);
     let collection =

@@ -194,8 +194,8 @@ async fn search_finds_the_nearest_and_checks_the_dimension() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn the_model_embeds_by_meaning() {
-    if std::env::var_os("STOCKADE_MINILM_DIR").is_none() {
-        eprintln!("left out: STOCKADE_MINILM_DIR names no folder with all-MiniLM-L6-v2");
+    if std::env::var_os("STOCKADE_MODEL_DIR").is_none() {
+        eprintln!("left out: STOCKADE_MODEL_DIR names no folder with all-MiniLM-L6-v2");
         return;
     }
     let bed = Bed::new().await;
