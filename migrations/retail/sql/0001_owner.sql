@@ -22,8 +22,9 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'zava_owner') THEN
     CREATE ROLE zava_owner NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
   END IF;
-  -- An administrator who is not a superuser acts for the owner as its member.
-  IF NOT pg_has_role(current_user, 'zava_owner', 'MEMBER') THEN
+  -- An administrator who is not a superuser acts for the owner as its member. Having made the role is
+  -- not enough: since PostgreSQL 16 that gives the right to grant it, not to take it.
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
     EXECUTE format('GRANT zava_owner TO %I', current_user);
   END IF;
 END

@@ -52,7 +52,7 @@ impl Size {
     }
 }
 
-/// What [`load`](crate::load) generates. The same options give the same data, byte for byte.
+/// What [`load`](crate::load) generates. The same options give the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoadOptions {
     /// How much.

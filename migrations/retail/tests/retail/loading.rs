@@ -77,7 +77,7 @@ fn a_load_that_breaks_off_is_made_good_by_the_next() {
 
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-fn an_administrator_without_superuser_can_do_it() {
+fn an_administrator_without_superuser_can_load() {
     run(async {
         let url = new_database("zava_managed_template").await;
         let mut connection = connect(&url).await;
