@@ -97,7 +97,9 @@ async fn fill(
         .collect::<Result<Vec<_>>>()?;
     let config = SetupConfig { login_role: LOGIN.to_owned(), login_password, reader_roles };
     setup::apply(admin_url, &config, &secrets.context_key).await.map_err(said)?;
-    zava_retail::migrate(admin_url).await.context("bringing the schema `retail` up to date")?;
+    zava_retail::migrate(admin_url).await.context(
+        "could not bring the schema `retail` up to date (`cargo demo --fresh` makes the embedded database anew)",
+    )?;
     if let Some(loaded) = zava_retail::loaded(admin_url).await?.filter(|_| !reload) {
         return Ok(loaded);
     }
