@@ -12,5 +12,4 @@ mod callers;
 mod cancel;
 mod hostile;
 mod plugins;
-mod search;
 mod tools;

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -11,7 +12,6 @@ use stockade_db::{
     embedded::{EmbeddedConfig, EmbeddedPostgres},
     setup::{self, SetupConfig},
 };
-use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
 use zava_retail::LoadOptions;
 
@@ -23,7 +23,7 @@ const TEMPLATE: &str = "zava_template";
 pub struct Cluster {
     postgres: EmbeddedPostgres,
     environment: Environment,
-    folder: TempDir,
+    folder: PathBuf,
     /// `CREATE DATABASE` takes its template for itself.
     cloning: Mutex<()>,
 }
@@ -67,10 +67,11 @@ impl Cluster {
     async fn start(options: LoadOptions) -> Self {
         let environment = Environment::read();
         // Not in the target directory: as root, PostgreSQL runs as another user, who may not look into it.
-        let folder = tempfile::Builder::new().prefix("stockade-e2e-").tempdir_in("/var/tmp").expect("a folder");
-        open_to_traverse(folder.path());
+        let folder = tempfile::Builder::new().prefix("stockade-e2e-").tempdir_in("/var/tmp").expect("a folder").keep();
+        remove_at_the_end(&folder);
+        open_to_traverse(&folder);
         let config =
-            EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.path().join("postgres") };
+            EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.join("postgres") };
         let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
         let cluster = Self { postgres, environment, folder, cloning: Mutex::default() };
         cluster.load_template(options).await;
@@ -112,7 +113,7 @@ impl Cluster {
     /// Rights on a database are not cloned with it, so each is set up.
     async fn prepare(&self, name: &str) -> TestDatabase {
         let admin_url = self.postgres.url("postgres", name);
-        let context_key_file = self.folder.path().join("context.key");
+        let context_key_file = self.folder.join("context.key");
         let key = match ContextKey::read_file(&context_key_file) {
             Ok(key) => key,
             Err(_) => {
@@ -149,6 +150,17 @@ impl TestDatabase {
         let statement = AssertSqlSafe(format!("SELECT count(*) FROM retail.{table}"));
         sqlx::query_scalar(statement).fetch_one(&mut self.admin().await).await.expect("a count")
     }
+}
+
+/// The cluster lives in a static, which nothing drops: a shell that holds a pipe from this process
+/// learns of its end, waits for the server's, and removes what is left.
+fn remove_at_the_end(folder: &Path) {
+    const REMOVE: &str = r#"trap '' INT TERM HUP; cat >/dev/null
+        while [ -n "$(find "$1" -name postmaster.pid 2>/dev/null)" ]; do sleep 0.2; done
+        rm -rf "$1""#;
+    let shell = Command::new("sh").args(["-c", REMOVE, "sh"]).arg(folder).stdin(Stdio::piped()).spawn();
+    // The pipe closes with the process, so it must not close before.
+    std::mem::forget(shell.expect("a shell"));
 }
 
 fn open_to_traverse(folder: &Path) {

@@ -149,7 +149,7 @@ mod tests {
 
     fn identity() -> Identity {
         Identity {
-            tenant: "zava".parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
             principal: "p-1".parse().unwrap(),
             roles: vec!["head_office".to_owned()],
             reader_role: "reader".parse().unwrap(),

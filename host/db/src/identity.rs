@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn ids_are_printable_ascii_without_spaces() {
-        assert!("zava".parse::<TenantId>().is_ok());
+        assert!("acme".parse::<TenantId>().is_ok());
         assert!("a".repeat(ID_CHARS_MAX).parse::<TenantId>().is_ok());
         for bad in ["", "a b", "a\n", "ä", &"a".repeat(ID_CHARS_MAX + 1)] {
             assert!(bad.parse::<PrincipalId>().is_err(), "{bad:?}");
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn roles_need_no_quoting() {
-        assert!("zava_store_reader".parse::<ReaderRole>().is_ok());
-        for bad in ["", "Zava", "1a", "a-b", "a\"b", "a;b", "a b", &"a".repeat(64)] {
+        assert!("app_store_reader".parse::<ReaderRole>().is_ok());
+        for bad in ["", "Acme", "1a", "a-b", "a\"b", "a;b", "a b", &"a".repeat(64)] {
             assert!(bad.parse::<ReaderRole>().is_err(), "{bad:?}");
         }
     }

@@ -132,7 +132,7 @@ mod tests {
     fn callers() -> Callers {
         let configured = ["north", "south"].map(|name| {
             let text = format!(
-                "token_sha256 = \"{}\"\ntenant = \"zava\"\nprincipal = \"p-{name}\"\nreader_role = \"reader\"",
+                "token_sha256 = \"{}\"\ntenant = \"acme\"\nprincipal = \"p-{name}\"\nreader_role = \"reader\"",
                 TokenDigest::of(&format!("token-{name}")).to_hex(),
             );
             (name.to_owned(), toml::from_str::<CallerConfig>(&text).expect("a caller"))

@@ -175,10 +175,10 @@ mod tests {
     #[test]
     fn the_login_is_read_from_the_url() {
         let some = |user: &str, password: Option<&str>| Some((user.to_owned(), password.map(str::to_owned)));
-        assert_eq!(login("postgres://stockade_login:p%40ss%2Fw@db:5432/zava"), some("stockade_login", Some("p@ss/w")));
-        assert_eq!(login("postgresql://l@/zava?host=/run/pg"), some("l", None));
+        assert_eq!(login("postgres://stockade_login:p%40ss%2Fw@db:5432/acme"), some("stockade_login", Some("p@ss/w")));
+        assert_eq!(login("postgresql://l@/acme?host=/run/pg"), some("l", None));
         for without in
-            ["postgres://db/zava", "postgres:///zava", "postgres://:p@db/zava", "postgres://l:%4@db/z", "zava"]
+            ["postgres://db/acme", "postgres:///acme", "postgres://:p@db/acme", "postgres://l:%4@db/z", "acme"]
         {
             assert_eq!(login(without), None, "{without}");
         }

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on may panic"))]
 
+mod bench;
 mod command;
 mod demo;
 mod environment;
@@ -44,6 +45,12 @@ enum Task {
     },
     /// Run every test that this machine can run, a real PostgreSQL included; ends with one line of numbers.
     Test,
+    /// Measure what a call through the sandbox costs, as ratios with their bars.
+    Bench {
+        /// Print JSON, for scripts.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the PostgreSQL to use: DATABASE_URL, else a folder with its programs, fetched if need be.
     Postgres,
     /// Print the folder with the embedding model, fetched if need be.
@@ -78,6 +85,7 @@ async fn run(task: Task) -> Result<ExitCode> {
             println!("{tally}");
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Task::Bench { json } => return bench::run(&places, json).await,
         Task::Postgres => match postgres::find(&places)? {
             postgres::Postgres::Server(url) => println!("{url}"),
             postgres::Postgres::Programs(bin) => println!("{}", bin.display()),

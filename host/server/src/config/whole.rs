@@ -169,7 +169,7 @@ mod tests {
 
     const MINIMAL: &str = r#"
         [database]
-        url = "postgres://login:hunter2@localhost/zava"
+        url = "postgres://login:hunter2@localhost/acme"
         reader_roles = ["reader"]
         search_path = ["public"]
         context_key_file = "context.key"
@@ -177,7 +177,7 @@ mod tests {
         directory = "plugins"
         grants_file = "/etc/grants.toml"
         [callers.office]
-        tenant = "zava"
+        tenant = "acme"
         principal = "p"
         reader_role = "reader"
     "#;
@@ -208,7 +208,7 @@ mod tests {
     fn what_is_wrong_is_named_and_never_shown() {
         for (from, to, expected) in [
             ("url =", "urll =", "unknown field `urll`"),
-            ("url = \"postgres://login:hunter2@localhost/zava\"", "", "either `url` or `embedded`"),
+            ("url = \"postgres://login:hunter2@localhost/acme\"", "", "either `url` or `embedded`"),
             ("[plugins]", "[plugin]", "unknown field `plugin`"),
             ("[callers.office]", "[callers.office]\ntoken_sha256 = \"hunter2\"", "stockade token new"),
             ("[callers.office]", "[callers.office]\nroles = \"hunter2\"", "expected a sequence"),

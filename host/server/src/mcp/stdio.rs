@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn caller(config: &ServerConfig) -> Arc<KnownCaller> {
-        let text = "tenant = 'zava'\nprincipal = 'p'\nreader_role = 'reader'";
+        let text = "tenant = 'acme'\nprincipal = 'p'\nreader_role = 'reader'";
         let configured = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
         Callers::new(&configured, config).expect("callers").by_name("office").expect("it")
     }

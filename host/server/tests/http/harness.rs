@@ -52,7 +52,7 @@ fn callers() -> BTreeMap<String, CallerConfig> {
     let caller = |name: &str| {
         let digest = TokenDigest::of(&format!("token-{name}")).to_hex();
         let text =
-            format!("token_sha256 = '{digest}'\ntenant = 'zava'\nprincipal = 'p-{name}'\nreader_role = 'reader'");
+            format!("token_sha256 = '{digest}'\ntenant = 'acme'\nprincipal = 'p-{name}'\nreader_role = 'reader'");
         (name.to_owned(), toml::from_str(&text).expect("a caller"))
     };
     BTreeMap::from(["north", "south"].map(caller))
