@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _, ValueRef as _,
+    AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgRow},
 };
 use stockade_tests::TestDatabase;

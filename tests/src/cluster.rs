@@ -70,8 +70,7 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("stockade-e2e-").tempdir_in("/var/tmp").expect("a folder").keep();
         remove_at_the_end(&folder);
         open_to_traverse(&folder);
-        let config =
-            EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.join("postgres") };
+        let config = EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.join("postgres") };
         let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
         let cluster = Self { postgres, environment, folder, cloning: Mutex::default() };
         cluster.load_template(options).await;

@@ -91,6 +91,8 @@ impl Running {
             progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
         };
         instance.store.data_mut().begin(call, stop_at);
+        // The epoch went on while the instance waited; without this its first act would be to yield.
+        instance.store.set_epoch_deadline(1);
         Ok(Self { instance: Some(instance), plugin: Arc::clone(plugin) })
     }
 

@@ -2,7 +2,7 @@
 
 use wasmtime::component::Resource;
 
-use super::convert::{HostResult, invalid, result_set};
+use super::convert::{HostResult, result_set};
 use crate::{
     bindings::stockade::plugin::{
         sql::{Host, HostCursor, Statement, Value},
@@ -10,9 +10,6 @@ use crate::{
     },
     state::{CallState, Stop},
 };
-
-/// Statements that one `query-all` may hold.
-const STATEMENTS_MAX: usize = 32;
 
 /// What a guest's cursor stands for.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it, in a private module")]
@@ -27,10 +24,6 @@ impl Host for CallState {
 
     async fn query_all(&mut self, statements: Vec<Statement>, rows_max: u32) -> HostResult<Vec<ResultSet>> {
         let call = self.enter()?;
-        if statements.len() > STATEMENTS_MAX {
-            let message = format!("query-all got {} statements; it takes at most {STATEMENTS_MAX}", statements.len());
-            return Err(invalid("ARGUMENT_TOO_MANY_STATEMENTS", message));
-        }
         let statements = statements.into_iter().map(convert).collect();
         let outcome = call.session.query_all(statements, rows_max).await;
         outcome.map(|sets| sets.into_iter().map(result_set).collect()).map_err(|e| call.database_error(e))

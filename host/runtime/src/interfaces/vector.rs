@@ -1,6 +1,6 @@
 //! `vector`: embeddings and similarity search, as the caller.
 
-use super::convert::{HostError, HostResult, forbidden, invalid, result_set};
+use super::convert::{HostError, HostResult, forbidden, result_set};
 use crate::{
     bindings::stockade::plugin::{
         types::ResultSet,
@@ -9,17 +9,10 @@ use crate::{
     state::{Call, CallState},
 };
 
-/// Texts that one `embed` may hold, as `wit/vector.wit` says.
-const TEXTS_MAX: usize = 64;
-
 impl Host for CallState {
     async fn embed(&mut self, collection: String, texts: Vec<String>) -> HostResult<Vec<Vec<f32>>> {
         let call = self.enter()?;
         call.check_collection(&collection)?;
-        if texts.len() > TEXTS_MAX {
-            let message = format!("embed got {} texts; it takes at most {TEXTS_MAX}", texts.len());
-            return Err(invalid("ARGUMENT_TOO_MANY_TEXTS", message));
-        }
         call.embed(&collection, &texts).await
     }
 
