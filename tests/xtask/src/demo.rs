@@ -55,8 +55,8 @@ pub(crate) async fn run(places: &Places, options: &Options) -> Result<()> {
     let folder = if options.check { Folder::passing(places)? } else { Folder::kept(places)? };
     let postgres = postgres::find(places)?;
     let model = model::directory(places)?;
-    let binary = build_host()?;
     let plugins = reference_plugins(places).await?;
+    let binary = build_host()?;
 
     if options.fresh {
         folder.clear()?;

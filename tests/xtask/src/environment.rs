@@ -2,6 +2,16 @@
 //!
 //! `tests/README.md` is the reference that users read; keep the two in step.
 
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::model;
+use crate::places::Places;
+use crate::plugins::{self, Workspace};
+use crate::postgres;
+
 /// URL of an administrator's connection to a PostgreSQL ≥ 15 with pgvector, to use instead of a private cluster.
 pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
 /// Folder with `postgres` and `initdb` for the tests' private clusters.
@@ -16,4 +26,35 @@ pub(crate) const MODEL_DIR: &str = "STOCKADE_MODEL_DIR";
 /// The variable's value, None where it is unset or empty.
 pub(crate) fn value(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What the tests and the benchmark need beside the code.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    postgres: PathBuf,
+    model: PathBuf,
+}
+
+impl Prepared {
+    /// Gets it all: programs, model, packed plugins and guests.
+    ///
+    /// # Errors
+    /// Where something cannot be had; the text says what to type.
+    pub(crate) async fn get(places: &Places) -> Result<Self> {
+        let prepared = Self { postgres: postgres::programs(places)?, model: model::directory(places)? };
+        for workspace in [Workspace::Reference, Workspace::Guests] {
+            plugins::build(places, workspace, &workspace.packed()?).await?;
+        }
+        Ok(prepared)
+    }
+
+    /// Tells a command where it is.
+    ///
+    /// # Errors
+    /// Where this program lies in no target directory.
+    pub(crate) fn tell(&self, command: &mut Command) -> Result<()> {
+        command.env(POSTGRES_BIN, &self.postgres).env(MODEL_DIR, &self.model);
+        command.env(PLUGINS_DIR, Workspace::Reference.packed()?).env(GUESTS_DIR, Workspace::Guests.packed()?);
+        Ok(())
+    }
 }

@@ -8,12 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::environment;
+use crate::environment::Prepared;
 use crate::guest;
-use crate::model;
 use crate::places::{Places, repository};
-use crate::plugins::{self, Workspace};
-use crate::postgres;
 use crate::tidy;
 
 pub(crate) use tally::Tally;
@@ -23,11 +20,7 @@ pub(crate) use tally::Tally;
 /// # Errors
 /// Where something that the tests need cannot be had. A failed test is no error: it is counted.
 pub(crate) async fn run(places: &Places) -> Result<Tally> {
-    let postgres = postgres::programs(places)?;
-    let model = model::directory(places)?;
-    let (packed, guests) = (Workspace::Reference.packed()?, Workspace::Guests.packed()?);
-    plugins::build(places, Workspace::Reference, &packed).await?;
-    plugins::build(places, Workspace::Guests, &guests).await?;
+    let prepared = Prepared::get(places).await?;
 
     let mut tally = Tally::default();
     let (held, broken) = tidy::report(&tidy::check(repository())?);
@@ -42,10 +35,7 @@ pub(crate) async fn run(places: &Places) -> Result<Tally> {
     eprintln!("==> testing the host and the whole");
     let mut host = command::cargo();
     host.args(["test", "--workspace", "--no-fail-fast", "--", "--include-ignored"]);
-    host.env(environment::POSTGRES_BIN, postgres);
-    host.env(environment::PLUGINS_DIR, packed);
-    host.env(environment::GUESTS_DIR, guests);
-    host.env(environment::MODEL_DIR, model);
+    prepared.tell(&mut host)?;
     count(host.current_dir(repository()), &mut tally)?;
     Ok(tally)
 }

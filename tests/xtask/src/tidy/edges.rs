@@ -22,6 +22,8 @@ pub(super) struct Package {
 #[derive(Debug)]
 struct Dependency {
     name: String,
+    /// Only for its tests.
+    for_tests: bool,
     /// By path, that is, one of ours.
     ours: bool,
 }
@@ -31,10 +33,14 @@ const INNER: &[(&str, &[&str])] = &[
     ("stockade-db", &[]),
     ("stockade-runtime", &["stockade-db"]),
     ("stockade-server", &["stockade-db", "stockade-runtime"]),
-    ("zava-retail", &[]),
+    // For its tests: a cluster that the host's migration has prepared.
+    ("zava-retail", &["stockade-db"]),
     ("stockade-tests", &["stockade-db", "stockade-runtime", "stockade-server", "zava-retail"]),
     ("xtask", &["stockade-db", "stockade-runtime", "stockade-server", "zava-retail"]),
 ];
+
+/// Edges that only a package's tests have: the reference application is tested on a database that the host prepares.
+const FOR_TESTS: &[(&str, &[&str])] = &[("zava-retail", &["stockade-db"])];
 
 /// Libraries that a crate must not know, itself or for its tests; a star stands for any ending.
 const FOREIGN: &[(&str, &[&str])] = &[
@@ -73,13 +79,17 @@ fn parse(repository: &Path, metadata: &str) -> Result<Vec<Package>> {
     #[derive(Deserialize)]
     struct FoundDependency {
         name: String,
+        kind: Option<String>,
         path: Option<String>,
     }
     let metadata: Metadata = serde_json::from_str(metadata).context("reading the output of cargo metadata")?;
     let package = |found: Found| {
         let folder = found.manifest_path.parent().unwrap_or(&found.manifest_path);
-        let dependency =
-            |dependency: FoundDependency| Dependency { name: dependency.name, ours: dependency.path.is_some() };
+        let dependency = |dependency: FoundDependency| Dependency {
+            name: dependency.name,
+            for_tests: dependency.kind.as_deref() == Some("dev"),
+            ours: dependency.path.is_some(),
+        };
         Package {
             name: found.name,
             folder: folder.strip_prefix(repository).unwrap_or(folder).display().to_string(),
@@ -90,24 +100,30 @@ fn parse(repository: &Path, metadata: &str) -> Result<Vec<Package>> {
     Ok(metadata.packages.into_iter().map(package).collect())
 }
 
-/// Edges between our own packages that [`INNER`] does not list.
+/// Edges between our own packages that neither [`INNER`] lists nor, for tests, [`FOR_TESTS`].
 pub(super) fn inner(packages: &[Package]) -> Vec<String> {
     let mut breaches = Vec::new();
     for package in packages {
-        let Some((_, allowed)) = INNER.iter().find(|(name, _)| *name == package.name) else {
+        let Some(allowed) = listed(INNER, &package.name) else {
             breaches.push(format!(
                 "{} is a new package: say in tests/xtask/src/tidy/edges.rs whom it may know",
                 package.name
             ));
             continue;
         };
+        let in_tests = listed(FOR_TESTS, &package.name).unwrap_or_default();
         for dependency in package.dependencies.iter().filter(|dependency| dependency.ours) {
-            if !allowed.contains(&dependency.name.as_str()) {
-                breaches.push(format!("{} may not depend on {}", package.name, dependency.name));
+            let name = dependency.name.as_str();
+            if !allowed.contains(&name) && !(dependency.for_tests && in_tests.contains(&name)) {
+                breaches.push(format!("{} may not depend on {name}", package.name));
             }
         }
     }
     breaches
+}
+
+fn listed(edges: &'static [(&str, &[&str])], package: &str) -> Option<&'static [&'static str]> {
+    edges.iter().find(|(name, _)| *name == package).map(|(_, allowed)| *allowed)
 }
 
 /// Libraries in a crate that [`FOREIGN`] keeps out of it.
@@ -169,13 +185,15 @@ pub(super) fn host_crates(packages: &[Package]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Packages from `name folder: dependency …`; a dependency by path begins with `./`, a plugin's name ends with `*`.
+    /// Packages from `name folder: dependency …`; a dependency by path begins with `./`, one for tests ends with `?`,
+    /// a plugin's name ends with `*`.
     fn given(lines: &[&str]) -> Vec<Package> {
         let package = |line: &&str| {
             let (head, dependencies) = line.split_once(':').unwrap();
             let (name, folder) = head.split_once(' ').unwrap();
             let dependency = |word: &str| Dependency {
-                name: word.trim_start_matches("./").to_owned(),
+                name: word.trim_start_matches("./").trim_end_matches('?').to_owned(),
+                for_tests: word.ends_with('?'),
                 ours: word.starts_with("./"),
             };
             Package {
@@ -194,6 +212,9 @@ mod tests {
         assert!(inner(&right).is_empty());
         let wrong = given(&["stockade-db host/db: ./stockade-runtime sqlx"]);
         assert_eq!(inner(&wrong), ["stockade-db may not depend on stockade-runtime"]);
+        assert!(inner(&given(&["zava-retail migrations/retail: ./stockade-db?"])).is_empty());
+        let wrong = given(&["zava-retail migrations/retail: ./stockade-db ./stockade-runtime?"]);
+        assert_eq!(inner(&wrong).len(), 2);
         let new = given(&["stockade-cache host/cache: tokio"]);
         assert!(inner(&new).first().unwrap().starts_with("stockade-cache is a new package"));
     }
@@ -241,7 +262,8 @@ mod tests {
         let packages = parse(Path::new("/r"), metadata).unwrap();
         let package = packages.first().unwrap();
         assert_eq!((package.folder.as_str(), package.is_plugin), ("plugins/top", true));
-        let dependencies: Vec<_> = package.dependencies.iter().map(|d| (d.name.as_str(), d.ours)).collect();
-        assert_eq!(dependencies, [("serde", false), ("sdk", true)]);
+        let dependencies: Vec<_> =
+            package.dependencies.iter().map(|d| (d.name.as_str(), d.for_tests, d.ours)).collect();
+        assert_eq!(dependencies, [("serde", false, false), ("sdk", true, true)]);
     }
 }
