@@ -33,8 +33,7 @@ const INNER: &[(&str, &[&str])] = &[
     ("stockade-db", &[]),
     ("stockade-runtime", &["stockade-db"]),
     ("stockade-server", &["stockade-db", "stockade-runtime"]),
-    // For its tests: a cluster that the host's migration has prepared.
-    ("zava-retail", &["stockade-db"]),
+    ("zava-retail", &[]),
     ("stockade-tests", &["stockade-db", "stockade-runtime", "stockade-server", "zava-retail"]),
     ("xtask", &["stockade-db", "stockade-runtime", "stockade-server", "zava-retail"]),
 ];
