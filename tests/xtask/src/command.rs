@@ -49,8 +49,23 @@ pub(crate) fn quoted(word: &OsStr) -> String {
 }
 
 /// The cargo that runs us, else the one on the PATH.
+///
+/// `cargo run` tells a program about its own package in variables. Build scripts that watch such variables
+/// (ring's does) would run again, and all above them, whenever our cargo and the user's take turns.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(about_a_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Whether a variable speaks of the package that `cargo run` runs.
+fn about_a_package(name: &str) -> bool {
+    let begins = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    begins.iter().any(|begin| name.starts_with(begin)) || name == "OUT_DIR"
 }
 
 #[cfg(test)]
@@ -65,6 +80,20 @@ mod tests {
         assert!(text.ends_with("no such table"), "{text}");
         let missing = run(&mut Command::new("no-such-program-here")).unwrap_err();
         assert_eq!(missing.to_string(), "cannot run `no-such-program-here`");
+    }
+
+    #[test]
+    fn what_cargo_run_says_of_a_package_goes_and_what_the_user_says_stays() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "OUT_DIR"] {
+            assert!(about_a_package(name), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL", "CARGO_TERM_COLOR", "PATH"] {
+            assert!(!about_a_package(name), "{name}");
+        }
+        // The test runner sets the first of these for us.
+        let removed: Vec<_> =
+            cargo().get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_owned()).collect();
+        assert!(removed.iter().any(|name| name == "CARGO_MANIFEST_DIR"), "{removed:?}");
     }
 
     #[test]
