@@ -55,7 +55,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
     }]
 }
 
-fn bare(component: &[u8]) -> (Engine, InstancePre<()>) {
+pub(crate) fn bare(component: &[u8]) -> (Engine, InstancePre<()>) {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
