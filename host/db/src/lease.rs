@@ -207,7 +207,8 @@ impl Drop for Lease {
     }
 }
 
-/// Time-outs, the signed context, the path and the role, all for this transaction alone. Made of
+/// Time-outs, the signed context, the path and the role, all for this transaction alone, and a planner
+/// that knows that a cursor's rows are all wanted. Made of
 /// numbers, base64url and identifiers that need no quoting. The role comes last: it may set nothing.
 fn prologue(
     database: &Database,
@@ -223,7 +224,7 @@ fn prologue(
     let transaction = Transaction { pid, began_us, expires_us: began_us.saturating_add(life_us) };
     let context = database.inner.key.sign(identity, &transaction)?;
     Ok(format!(
-        "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+        "SET LOCAL cursor_tuple_fraction = 1; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL stockade.context = '{context}'; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
         config.statement_timeout_ms.min(remaining_ms),

@@ -63,15 +63,14 @@ impl Running {
     ) -> Result<Self, CallError> {
         let mut instance = plugin.instances.take().await.map_err(|e| stopped(&e))?;
         let limits = plugin.limits;
-        let grants = &plugin.identity.grants;
         let session = runtime.database.session(
             invocation.caller.identity.clone(),
             SessionLimits {
                 rows_max: limits.rows_max,
                 bytes_max: limits.bytes_max,
                 deadline,
-                schemas: Arc::new(grants.sql.as_ref().map(|g| g.schemas.clone()).unwrap_or_default()),
-                collections: Arc::new(grants.vector.as_ref().map(|g| g.collections.clone()).unwrap_or_default()),
+                schemas: Arc::clone(&plugin.identity.schemas),
+                collections: Arc::clone(&plugin.identity.collections),
             },
         );
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

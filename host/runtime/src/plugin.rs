@@ -1,6 +1,6 @@
 //! One plugin, from the bytes of a file to something that can be called.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::{
@@ -29,6 +29,9 @@ pub(crate) struct PluginIdentity {
     /// SHA-256 of the file: the exact plugin, whatever its version says.
     pub(crate) digest: [u8; 32],
     pub(crate) grants: Grants,
+    /// The schemas and collections of `grants`, as every call's session takes them.
+    pub(crate) schemas: Arc<BTreeSet<String>>,
+    pub(crate) collections: Arc<BTreeSet<String>>,
 }
 
 /// A loaded plugin.
@@ -74,6 +77,8 @@ impl Loader {
             name: manifest.plugin.name,
             version: manifest.plugin.version,
             digest: Sha256::digest(bytes).into(),
+            schemas: Arc::new(manifest.grants.sql.as_ref().map(|g| g.schemas.clone()).unwrap_or_default()),
+            collections: Arc::new(manifest.grants.vector.as_ref().map(|g| g.collections.clone()).unwrap_or_default()),
             grants: manifest.grants,
         };
         let instances = ReadyInstances::new(pre, limits, self.slots.clone());
