@@ -68,6 +68,20 @@ pub(crate) fn built_in(oid: u32) -> Option<(&'static str, Kind)> {
     })
 }
 
+/// What a numeric that is kept exact takes, in bytes.
+const NUMERIC_BYTES: u64 = 40;
+
+/// At most as many bytes as the numeric has as text. On the wire: digits, weight, sign and scale, 16 bits
+/// each; a digit stands for four decimal ones.
+fn numeric_text_bytes(bytes: &[u8]) -> u64 {
+    let number = |at: usize| match bytes.get(at..at + 2) {
+        Some(&[high, low]) => i64::from(i16::from_be_bytes([high, low])),
+        _ => 0,
+    };
+    let (weight, scale) = (number(2), number(6));
+    u64::try_from((weight + 1).max(0) * 4 + scale.max(0) + 3).unwrap_or(u64::MAX)
+}
+
 /// One column in the making.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -125,8 +139,23 @@ impl Builder {
             Kind::Date => 4,
             Kind::Text | Kind::Bytea | Kind::Jsonb => length + 4,
             Kind::Uuid => 40,
-            Kind::Vector => length.max(4),
+            Kind::Numeric => value.map_or(NUMERIC_BYTES, |bytes| numeric_text_bytes(bytes).max(NUMERIC_BYTES)),
+            Kind::Vector => self.vector_cost(length),
             _ => 8,
+        }
+    }
+
+    /// A null takes the room of a vector, and the first vector that of the nulls before it too.
+    fn vector_cost(&self, length: u64) -> u64 {
+        let dimension = match &self.values {
+            Values::Vectors(vectors) => u64::from(vectors.dimension),
+            _ => 0,
+        };
+        match (length, dimension) {
+            (0, 0) => 4,
+            (0, dimension) => dimension.saturating_mul(4),
+            (length, 0) => length.saturating_mul(self.rows as u64 + 1),
+            (length, _) => length,
         }
     }
 

@@ -112,6 +112,8 @@ fn from_sqlstate(sqlstate: String, message: &str) -> DbError {
         "57014" => DbError::Timeout { code: "STATEMENT_TIMEOUT" },
         "55P03" => DbError::Timeout { code: "LOCK_TIMEOUT" },
         "25P03" | "25P04" => DbError::Timeout { code: "CALL_DEADLINE" },
+        // The statement spilled more than it may, or asked for more memory than there is: its own failure.
+        "53200" | "53400" => DbError::Statement { sqlstate: sqlstate.to_owned(), message: message.to_owned() },
         // The server is going away, or refuses connections; class 28 is a wrong login.
         "57P01" | "57P02" | "57P03" | "57P05" => DbError::unavailable(format!("{sqlstate}: {message}")),
         state if state.starts_with("08") || state.starts_with("53") || state.starts_with("28") => {

@@ -20,6 +20,7 @@ use crate::{
 };
 
 const INNER_CHARS_MAX: usize = 2_000;
+const CODE_CHARS_MAX: usize = 64;
 
 pub(crate) async fn invoke(
     runtime: &Runtime,
@@ -145,13 +146,15 @@ fn check_output(output: Output, tool: &LoadedTool, limits: &Limits) -> Result<To
     }
 }
 
-/// The tool's own error, which may be one that the host gave it.
+/// The tool's own error, which may be one that the host gave it. It is bounded like a line of the log:
+/// an error is no way around `output_bytes_max`.
 fn refused(error: Error) -> CallError {
+    let code = |code: &str| code.chars().filter(|c| !c.is_control()).take(CODE_CHARS_MAX).collect();
     match error {
-        Error::Validation(f) => CallError::Validation { code: f.code, message: f.message },
-        Error::Authorization(f) => CallError::Authorization { code: f.code, inner: clip(&f.message) },
-        Error::Database(f) => CallError::Database { sqlstate: f.sqlstate, message: f.message },
-        Error::QueryTimeout(f) => CallError::QueryTimeout { code: f.code },
+        Error::Validation(f) => CallError::Validation { code: code(&f.code), message: clip(&f.message) },
+        Error::Authorization(f) => CallError::Authorization { code: code(&f.code), inner: clip(&f.message) },
+        Error::Database(f) => CallError::Database { sqlstate: code(&f.sqlstate), message: clip(&f.message) },
+        Error::QueryTimeout(f) => CallError::QueryTimeout { code: code(&f.code) },
         Error::Unexpected(f) => {
             CallError::Unexpected { inner: format!("the tool returned {}: {}", clip(&f.code), clip(&f.message)) }
         }
@@ -162,7 +165,7 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
     CallError::Stopped { inner: clip(&format!("{trap:#}")) }
 }
 
-/// For the log: bounded, and without the control characters that a guest's names may hold.
+/// Bounded, and without the control characters that a guest's words may hold.
 fn clip(text: &str) -> String {
     text.chars().take(INNER_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

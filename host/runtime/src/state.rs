@@ -25,6 +25,9 @@ pub(crate) enum Stop {
     CursorOpen,
 }
 
+/// Handles of host resources that an instance may hold at once: cursors, and what WASI gives.
+const RESOURCES_MAX: usize = 1_000;
+
 /// The data of a store.
 pub(crate) struct CallState {
     pub(crate) limiter: Limiter,
@@ -59,9 +62,11 @@ pub(crate) struct ProgressReports {
 
 impl CallState {
     pub(crate) fn new(limits: &Limits, stop_at: Instant) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(RESOURCES_MAX);
         Self {
             limiter: Limiter { memory_left: limits.memory_bytes(), table_left: limits.table_elements as usize },
-            resources: ResourceTable::new(),
+            resources,
             stop_at,
             wasi: EmptyWasi::default(),
             call: None,

@@ -82,7 +82,7 @@ fn what_people_write_is_admitted() {
             "SELECT trim(both 'x' from body), substring(body from 1 for 2), position('x' in body), overlay(body placing 'x' from 1) FROM notes",
             "SELECT 'calm'::mood, 'calm'::app.mood, nearest(1), app.nearest(1)",
             "SELECT $$a;b$$, E'a\\'b', 'a''b' -- a comment; with a semicolon\n /* and /* another */ one */",
-            "SELECT (n).id, n.* FROM notes n",
+            "SELECT n.id, n.* FROM notes n",
             "SELECT 1 OPERATOR(pg_catalog.+) 2",
             "SELECT * FROM notes FETCH FIRST 3 ROWS ONLY",
         ],
@@ -247,6 +247,21 @@ fn types_and_operators_that_reach_out_are_found() {
         "SELECT ?",
         "SELECT :a",
         "SELECT * FROM db.app.notes",
+    ] {
+        assert_ne!(code(sql), "admitted", "{sql}");
+    }
+}
+
+#[test]
+fn what_postgresql_reads_otherwise_than_the_parser_is_refused() {
+    for sql in [
+        // `(x).name` is `name(x)`: a function past the list.
+        "SELECT ('stockade.context'::text).current_setting",
+        "SELECT (60::float8).pg_sleep",
+        "SELECT (n).id FROM notes n",
+        // A table for PostgreSQL, an alias for the parser.
+        "WITH \"only\" AS (SELECT 1) SELECT relname FROM ONLY pg_class",
+        "SELECT id FROM ONLY notes",
     ] {
         assert_ne!(code(sql), "admitted", "{sql}");
     }

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, Cte, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, LimitClause,
-    OrderBy, OrderByExpr, OrderBySort, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableAlias,
-    TableFactor, Value, ValueWithSpan, Visitor,
+    ObjectNamePart, OrderBy, OrderByExpr, OrderBySort, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement,
+    TableAlias, TableFactor, Value, ValueWithSpan, Visitor,
 };
 
 use super::names::{Name, check_length, fold};
@@ -211,6 +211,13 @@ impl Walk {
                 {
                     return Err(unsupported("a clause that PostgreSQL does not have"));
                 }
+                // The parser takes `FROM ONLY t` for a table `only` with the alias `t`; PostgreSQL reads t.
+                if let [ObjectNamePart::Identifier(part)] = name.0.as_slice()
+                    && part.quote_style.is_none()
+                    && part.value.eq_ignore_ascii_case("only")
+                {
+                    return Err(unsupported("ONLY"));
+                }
                 let name = Name::of(name)?;
                 match args {
                     Some(args) if args.settings.is_some() => return Err(unsupported("SETTINGS")),
@@ -300,10 +307,12 @@ impl Walk {
             | Expr::QualifiedWildcard(_, _) => Ok(()),
             Expr::CompoundFieldAccess { root: _, access_chain } => {
                 let plain = |access: &AccessExpr| match access {
-                    AccessExpr::Dot(field) => matches!(field, Expr::Identifier(_) | Expr::Wildcard(_)),
+                    // PostgreSQL takes `(x).name` for `name(x)` where x has no such field: any function of one
+                    // argument, past the list.
+                    AccessExpr::Dot(field) => matches!(field, Expr::Wildcard(_)),
                     AccessExpr::Subscript(_) => true,
                 };
-                if access_chain.iter().all(plain) { Ok(()) } else { Err(unsupported("a field that is computed")) }
+                if access_chain.iter().all(plain) { Ok(()) } else { Err(unsupported("a field of an expression")) }
             }
             Expr::BinaryOp { left: _, op, right: _ }
             | Expr::AnyOp { left: _, compare_op: op, right: _, is_some: _ }
