@@ -5,8 +5,8 @@
 //! for no more than the operator grants is compiled, linked with what it was granted and nothing
 //! else, and its tools can be called. Every call gets a store of its own, which no other call sees.
 //!
-//! Where to look: [`directory`](mod@directory) notices files, [`plugin`](mod@plugin) loads one,
-//! [`registry`](mod@registry) holds what is loaded, [`invoke`](mod@invoke) runs a call, and
+//! Where to look: `directory` notices files, `plugin` loads one,
+//! `registry` holds what is loaded, `invoke` runs a call, and
 //! `interfaces/` has one file for each WIT interface that a guest can import.
 #![cfg_attr(
     test,
