@@ -19,7 +19,7 @@ use crate::environment::Environment;
 
 const TEMPLATE: &str = "zava_template";
 
-/// A running cluster, with [`TEMPLATE`] loaded.
+/// A running cluster, with the Zava data loaded into a template.
 pub struct Cluster {
     postgres: EmbeddedPostgres,
     environment: Environment,
