@@ -14,9 +14,7 @@ fn place(folder: &Path, name: &str, bytes: &[u8]) {
 }
 
 fn packed(name: &str) -> Vec<u8> {
-    let environment = stockade_tests::Environment::read();
-    let file = format!("{name}.wasm");
-    fs::read(environment.plugins.join(&file)).or_else(|_| fs::read(environment.guests.join(&file))).unwrap()
+    fs::read(stockade_tests::packed(name)).unwrap()
 }
 
 /// The component as the tool chain made it: the manifest is the last section, its length two bytes.

@@ -1,9 +1,5 @@
 use std::path::PathBuf;
 
-/// Why the suite's tests are left out of a plain `cargo test`. Attributes take no constant, so the
-/// text stands in each of them too.
-pub const WHY_IGNORED: &str = "needs PostgreSQL, the plugins and the model: cargo xtask test";
-
 /// What `cargo xtask test` hands to the tests; `README.md` beside `Cargo.toml` lists the variables.
 #[derive(Clone, Debug)]
 pub struct Environment {

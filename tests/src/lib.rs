@@ -18,4 +18,4 @@ mod environment;
 pub use app::{TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, TestDatabase};
-pub use environment::{Environment, WHY_IGNORED};
+pub use environment::Environment;
