@@ -82,6 +82,9 @@ async fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test => {
             let tally = tests::run(&places).await?;
+            if !tally.report.is_empty() {
+                println!("\n==> what failed\n{}", tally.report.join("\n"));
+            }
             println!("{tally}");
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

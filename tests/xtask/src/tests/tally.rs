@@ -2,22 +2,40 @@
 
 use std::fmt;
 
-/// Tests by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many lines of a failed binary's report are kept.
+const REPORT_LINES: usize = 200;
+
+/// Tests by how they ended, and what the failed ones said.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
     /// Marked as ignored, and not run.
     pub(crate) skipped: usize,
+    /// What the test binaries with a failure printed of it, line by line.
+    pub(crate) report: Vec<String>,
+    /// Lines of the report of the binary that is being read, while it is inside one.
+    open: Option<usize>,
 }
 
 impl Tally {
-    /// Adds the numbers where `line` is a test binary's summary.
+    /// Adds the numbers where `line` is a test binary's summary, and keeps it where it is of a report of failures.
     pub(crate) fn read(&mut self, line: &str) {
-        let Some((_, counts)) = line.trim().strip_prefix("test result: ").and_then(|result| result.split_once(". "))
-        else {
-            return;
-        };
+        if let Some((_, counts)) = line.trim().strip_prefix("test result: ").and_then(|result| result.split_once(". "))
+        {
+            self.open = None;
+            self.add(counts);
+        } else if line == "failures:" && self.open.is_none() {
+            self.open = Some(0);
+        } else if let Some(lines) = &mut self.open
+            && *lines < REPORT_LINES
+        {
+            *lines += 1;
+            self.report.push(line.to_owned());
+        }
+    }
+
+    fn add(&mut self, counts: &str) {
         for count in counts.split("; ") {
             match count.split_once(' ').and_then(|(number, what)| Some((number.parse::<usize>().ok()?, what))) {
                 Some((number, "passed")) => self.passed += number,
@@ -45,18 +63,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summaries_add_up() {
+    fn summaries_add_up_and_failures_are_kept() {
         let mut tally = Tally::default();
         for line in [
             "running 20 tests",
             "test a ... ok",
             "test result: ok. 20 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.16s",
+            "failures:",
+            "---- b stdout ----",
+            "left is not right",
+            "failures:",
+            "    b",
             "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
             "the test printed: 99 passed; 99 failed",
         ] {
             tally.read(line);
         }
-        assert_eq!(tally, Tally { passed: 23, failed: 2, skipped: 1 });
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (23, 2, 1));
+        assert_eq!(tally.report, ["---- b stdout ----", "left is not right", "failures:", "    b"]);
         assert_eq!(tally.to_string(), "23 passed, 2 failed, 1 skipped");
         assert_eq!(Tally { passed: 1, ..Tally::default() }.to_string(), "1 passed, 0 failed");
     }
