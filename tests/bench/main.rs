@@ -33,13 +33,16 @@ fn main() {
         return runtime.block_on(memory::idle(configuration));
     }
     let json = arguments.iter().any(|argument| argument == "--json");
-    let lines = runtime.block_on(measure());
+    let only: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect();
+    let lines = runtime.block_on(measure(&only));
     table::print(&lines, json);
     // The cluster stops with the process.
     std::process::exit(i32::from(!lines.iter().all(table::Line::holds)));
 }
 
-async fn measure() -> Vec<table::Line> {
+/// The groups of figures that are named, or all of them.
+async fn measure(only: &[&str]) -> Vec<table::Line> {
+    let wanted = |group| only.is_empty() || only.contains(&group);
     eprintln!("loading 200,000 orders");
     Cluster::get_sized(zava_retail::LoadOptions::demo()).await;
     let app = TestApp::builder()
@@ -48,11 +51,21 @@ async fn measure() -> Vec<table::Line> {
         .start()
         .await;
     let mut lines = Vec::new();
-    lines.extend(http::measure(&app).await);
-    lines.extend(instance::measure(&app).await);
-    lines.extend(statement::measure(&app).await);
-    lines.extend(rows::measure(&app).await);
-    lines.extend(memory::measure().await);
+    if wanted("http") {
+        lines.extend(http::measure(&app).await);
+    }
+    if wanted("instance") {
+        lines.extend(instance::measure(&app).await);
+    }
+    if wanted("statement") {
+        lines.extend(statement::measure(&app).await);
+    }
+    if wanted("rows") {
+        lines.extend(rows::measure(&app).await);
+    }
+    if wanted("memory") {
+        lines.extend(memory::measure().await);
+    }
     app.stop().await;
     lines
 }

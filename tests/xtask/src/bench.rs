@@ -12,11 +12,11 @@ use crate::places::{Places, repository};
 ///
 /// # Errors
 /// Where something that it needs cannot be had.
-pub(crate) async fn run(places: &Places, json: bool) -> Result<ExitCode> {
+pub(crate) async fn run(places: &Places, json: bool, groups: &[String]) -> Result<ExitCode> {
     let prepared = Prepared::get(places).await?;
     let mut cargo = command::cargo();
     cargo.args(["run", "--release", "--bin", "stockade-bench", "--"]).current_dir(repository());
-    cargo.args(json.then_some("--json"));
+    cargo.args(json.then_some("--json")).args(groups);
     prepared.tell(&mut cargo)?;
     let ended = cargo.status().context("running cargo")?;
     Ok(if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

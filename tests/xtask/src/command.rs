@@ -24,6 +24,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// # Errors
 /// As [`run`], and where the output is not UTF-8.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
+    // What a program reads has no colours in it, whatever a CI asks for.
+    command.env("CARGO_TERM_COLOR", "never");
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run `{}`", line(command)))?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);

@@ -50,6 +50,9 @@ enum Task {
         /// Print JSON, for scripts.
         #[arg(long)]
         json: bool,
+        /// The groups to measure; all unless given.
+        #[arg(value_parser = ["http", "instance", "statement", "rows", "memory"])]
+        groups: Vec<String>,
     },
     /// Print the PostgreSQL to use: DATABASE_URL, else a folder with its programs, fetched if need be.
     Postgres,
@@ -88,7 +91,7 @@ async fn run(task: Task) -> Result<ExitCode> {
             println!("{tally}");
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Task::Bench { json } => return bench::run(&places, json).await,
+        Task::Bench { json, groups } => return bench::run(&places, json, &groups).await,
         Task::Postgres => match postgres::find(&places)? {
             postgres::Postgres::Server(url) => println!("{url}"),
             postgres::Postgres::Programs(bin) => println!("{}", bin.display()),
