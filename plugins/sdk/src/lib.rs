@@ -72,6 +72,12 @@ pub use tool::Tool;
 // Authors need these in the version that the SDK speaks.
 pub use {jiff, schemars, serde, serde_json};
 
+/// Takes what the linker left free before it grows the memory: growing costs the host two changes of
+/// page protection in each call, one to grow and one to take it back.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// What [`plugin!`] expands to. Not an interface.
 #[doc(hidden)]
 pub mod __private {
