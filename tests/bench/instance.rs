@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Map;
-use stockade_runtime::Invocation;
+use stockade_runtime::{CallReport, Invocation};
 use stockade_tests::TestApp;
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
@@ -34,6 +34,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             arguments: Map::new(),
             request_id: String::new(),
             progress: None,
+            report: CallReport::default(),
         };
         runtime.call(invocation).await.expect("a result");
     };

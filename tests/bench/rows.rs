@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use sqlx::{Row as _, postgres::PgRow};
-use stockade_runtime::Invocation;
+use stockade_runtime::{CallReport, Invocation};
 use stockade_tests::TestApp;
 use wasmtime::Store;
 
@@ -42,6 +42,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             arguments: arguments.clone(),
             request_id: String::new(),
             progress: None,
+            report: CallReport::default(),
         };
         let output = runtime.call(invocation).await.expect("a result");
         assert_eq!(output.structured["rows"], 100_000);

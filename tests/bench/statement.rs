@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use stockade_runtime::Invocation;
+use stockade_runtime::{CallReport, Invocation};
 use stockade_tests::TestApp;
 
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             arguments: arguments.clone(),
             request_id: String::new(),
             progress: None,
+            report: CallReport::default(),
         };
         runtime.call(invocation).await.expect("a result");
     };

@@ -40,6 +40,7 @@ pub struct TestAppBuilder {
     limits: String,
     server: String,
     database: String,
+    sections: String,
 }
 
 impl TestAppBuilder {
@@ -64,6 +65,12 @@ impl TestAppBuilder {
     /// Lines of the section `[plugins.limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         writeln!(self.limits, "{lines}").expect("text");
+        self
+    }
+
+    /// Further sections, each with its header.
+    pub fn sections(mut self, lines: &str) -> Self {
+        writeln!(self.sections, "{lines}").expect("text");
         self
     }
 
@@ -124,6 +131,7 @@ impl TestAppBuilder {
             )
             .expect("text");
         }
+        text.push_str(&self.sections);
         text
     }
 }

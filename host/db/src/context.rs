@@ -97,6 +97,14 @@ impl ContextKey {
         (inner, outer)
     }
 
+    /// A key for another purpose, which says nothing of this one: HMAC-SHA-256 of its name.
+    pub(crate) fn derive(&self, purpose: &str) -> Result<[u8; 32], DbError> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)
+            .map_err(|error| DbError::internal(format!("context key: {error}")))?;
+        mac.update(purpose.as_bytes());
+        Ok(mac.finalize().into_bytes().into())
+    }
+
     /// The context for `identity` in one transaction of one backend. Only characters of base64url
     /// and dots: it needs no quoting in SQL.
     pub(crate) fn sign(&self, identity: &Identity, transaction: &Transaction) -> Result<String, DbError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Row};
 
+use crate::audit::{self, AuditKey, AuditLine};
 use crate::config::{CollectionConfig, DatabaseConfig};
 use crate::context::ContextKey;
 use crate::decode::{self, Kind, TypeOf};
@@ -119,6 +120,7 @@ impl Database {
     async fn prepare(&self) -> Result<(), DbError> {
         checks::login(&self.inner.control, &self.inner.config.reader_roles).await?;
         checks::signing_key(self).await?;
+        audit::check(&self.inner.control, &self.inner.config.reader_roles).await?;
         self.read_catalogue().await.map(drop)
     }
 
@@ -251,6 +253,16 @@ impl Database {
             descriptions.clear();
         }
         descriptions.insert(key, (tokio::time::Instant::now(), described));
+    }
+
+    /// The key under which arguments are known in the audit log.
+    pub fn audit_key(&self) -> Result<AuditKey, DbError> {
+        AuditKey::of(&self.inner.key)
+    }
+
+    /// Adds records to the audit log, all or none; one that is there already is left as it is.
+    pub async fn append_audit(&self, lines: &[AuditLine]) -> Result<(), DbError> {
+        within_control_time(audit::append(&self.inner.control, lines)).await
     }
 
     /// Asks the server to give up what the backend is doing.

@@ -240,6 +240,26 @@ impl Builder {
     }
 }
 
+impl Column {
+    /// A column out of values in PostgreSQL's binary format; `type_oid` is that of a built-in type, and
+    /// None is NULL.
+    ///
+    /// # Errors
+    /// SQLSTATE 0A000 where the type does not cross, and where a value has another form than its type.
+    pub fn from_wire<'a>(
+        name: &str,
+        type_oid: u32,
+        values: impl IntoIterator<Item = Option<&'a [u8]>>,
+    ) -> Result<Self, DbError> {
+        let (type_name, kind) = built_in(type_oid).unwrap_or(("unknown", Kind::Unsupported));
+        let mut builder = Builder::new(name, TypeOf { name: type_name.to_owned(), kind })?;
+        for value in values {
+            builder.push(value)?;
+        }
+        Ok(builder.finish())
+    }
+}
+
 enum Mismatch {
     Form,
     Dimension,

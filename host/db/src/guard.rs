@@ -9,6 +9,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::error::DbError;
@@ -45,6 +46,15 @@ pub(crate) struct Analysis {
     pub(crate) operators: Vec<Name>,
     /// The highest `$n`.
     pub(crate) parameters: usize,
+}
+
+/// The guard's verdict on a statement where the database has no names but those of the statement's own
+/// schemas: everything that can be said without a connection. At most 65,536 bytes.
+///
+/// # Errors
+/// What a plugin that sent it would get.
+pub fn judge_statement(sql: &str, schemas: &BTreeSet<String>) -> Result<(), DbError> {
+    check(&analyse(sql)?, schemas, &Catalogue::default())
 }
 
 /// Reads one statement. An error's text may be shown to whoever wrote the statement.

@@ -14,6 +14,7 @@
     )
 )]
 
+mod audit;
 mod config;
 mod context;
 mod cursor;
@@ -31,12 +32,14 @@ mod session;
 pub mod setup;
 mod value;
 
+pub use audit::{AuditDecision, AuditKey, AuditKind, AuditLine, AuditRecord};
 pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 pub use context::ContextKey;
 pub use cursor::Cursor;
 pub use database::Database;
 pub use embedder::{Embedder, embedder};
 pub use error::{DbError, Inner};
+pub use guard::judge_statement;
 pub use identity::{Identity, PrincipalId, ReaderRole, TenantId};
 pub use secret::Secret;
 pub use session::{Session, SessionLimits, Usage};

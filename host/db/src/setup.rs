@@ -7,6 +7,7 @@ use std::str::FromStr;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
+use crate::audit;
 use crate::context::ContextKey;
 use crate::error::DbError;
 use crate::identity::{ReaderRole, is_plain_identifier};
@@ -15,6 +16,7 @@ use crate::secret::Secret;
 const ROLES: &str = include_str!("../../../migrations/host/001_roles.sql");
 const CONTEXT: &str = include_str!("../../../migrations/host/002_context.sql");
 const LOCKDOWN: &str = include_str!("../../../migrations/host/003_lockdown.sql");
+const AUDIT: &str = include_str!("../../../migrations/host/004_audit.sql");
 
 /// The advisory lock that keeps two runs on one database apart: "stockade" in ASCII.
 const SETUP_LOCK: i64 = 0x7374_6f63_6b61_6465;
@@ -75,8 +77,13 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
     for sql in [ROLES, CONTEXT] {
         sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(setup_failed)?;
     }
-    register(&mut transaction, key).await?;
+    let new_key = register(&mut transaction, key).await?;
     let left = sqlx::raw_sql(LOCKDOWN).fetch_all(&mut *transaction).await.map_err(setup_failed)?;
+    sqlx::raw_sql(AUDIT).execute(&mut *transaction).await.map_err(setup_failed)?;
+    let key_is = if new_key { "new" } else { "known" };
+    let detail =
+        format!("login {}, readers {}, signing key {} ({key_is})", config.login_role, readers.join(", "), key.id());
+    audit::record_setup(&mut transaction, &detail).await.map_err(setup_failed)?;
     transaction.commit().await.map_err(setup_failed)?;
     if !left.is_empty() {
         let functions: Vec<String> = left.iter().filter_map(|row| row.try_get(0).ok()).collect();
@@ -88,10 +95,11 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
     Ok(())
 }
 
-async fn register(connection: &mut PgConnection, key: &ContextKey) -> Result<(), DbError> {
+/// Whether the database did not know the key before.
+async fn register(connection: &mut PgConnection, key: &ContextKey) -> Result<bool, DbError> {
     let (inner_pad, outer_pad) = key.pads();
     sqlx::raw_sql("SET LOCAL ROLE stockade_owner").execute(&mut *connection).await.map_err(setup_failed)?;
-    sqlx::query(
+    let registered = sqlx::query(
         "INSERT INTO stockade.context_keys (key_id, inner_pad, outer_pad) VALUES ($1, $2, $3) ON CONFLICT (key_id) DO NOTHING",
     )
     .bind(key.id())
@@ -116,7 +124,7 @@ async fn register(connection: &mut PgConnection, key: &ContextKey) -> Result<(),
         )));
     }
     sqlx::raw_sql("RESET ROLE").execute(&mut *connection).await.map_err(setup_failed)?;
-    Ok(())
+    Ok(registered.rows_affected() == 1)
 }
 
 /// Here the administrator is the reader of the message, so it is kept whole.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::report::CallReport;
+
 /// Who is calling. Made by whoever checked a credential; there is no default.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -29,6 +31,8 @@ pub struct Invocation {
     pub request_id: String,
     /// Where reports of progress go, if the client asked for them. A full channel drops them.
     pub progress: Option<mpsc::Sender<Progress>>,
+    /// Filled while the call runs; keep a clone to read it.
+    pub report: CallReport,
 }
 
 /// A report of progress.

@@ -155,6 +155,8 @@ impl Directory {
             .iter()
             .filter_map(|(path, seen)| Some(Refusal { file: path.clone(), reason: seen.refused.clone()? }));
         let plugins = plugins.into_iter().map(|(_, path, plugin)| (path.clone(), Arc::clone(plugin)));
-        Snapshot::new(plugins, refusals.collect())
+        let mut snapshot = Snapshot::new(plugins, refusals.collect());
+        snapshot.grants.clone_from(&self.grants);
+        snapshot
     }
 }

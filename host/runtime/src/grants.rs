@@ -71,6 +71,12 @@ impl OperatorGrants {
         toml::from_str(&text).map_err(|e| format!("the grants file {} is wrong: {e}", path.display()))
     }
 
+    /// The plugins whose grants differ, by name.
+    pub(crate) fn changed_since<'a>(&'a self, before: &'a Self) -> Vec<&'a str> {
+        let names: BTreeSet<&'a String> = self.0.keys().chain(before.0.keys()).collect();
+        names.into_iter().filter(|name| self.0.get(*name) != before.0.get(*name)).map(String::as_str).collect()
+    }
+
     /// Whether `plugin` is granted all that it asks for.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub(crate) async fn invoke(
     tool: &LoadedTool,
     mut invocation: Invocation,
 ) -> Result<ToolOutput, CallError> {
+    invocation.report.found(&plugin.identity);
     let arguments = Value::Object(std::mem::take(&mut invocation.arguments));
     tool.input.check(&arguments).map_err(CallError::InvalidArguments)?;
 
@@ -74,13 +75,15 @@ impl Running {
                 collections: Arc::clone(&plugin.identity.collections),
             },
         );
+        let session = Arc::new(session);
+        invocation.report.started(&session);
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let call = Call {
             plugin: Arc::clone(&plugin.identity),
             caller: invocation.caller,
             request_id: invocation.request_id,
             database: runtime.database.clone(),
-            session: Arc::new(session),
+            session,
             cache: runtime.cache.clone(),
             began_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
             deadline,

@@ -19,6 +19,7 @@
     )
 )]
 
+mod acts;
 mod bindings;
 mod cache;
 mod call;
@@ -35,11 +36,13 @@ pub mod pack;
 mod plugin;
 mod ready;
 mod registry;
+mod report;
 mod runtime;
 mod schema;
 mod section;
 mod state;
 
+pub use acts::{Act, ActKind, Acts};
 pub use call::{Caller, Invocation, Progress, ToolInfo, ToolOutput};
 pub use config::RuntimeConfig;
 pub use error::{CallError, LoadError, RuntimeError};
@@ -47,4 +50,6 @@ pub use grants::{Grants, OperatorGrants};
 pub use limits::{LimitCaps, LimitRequest, Limits};
 pub use manifest::{Manifest, PluginMeta, ToolManifest};
 pub use registry::Refusal;
+pub use report::CallReport;
 pub use runtime::Runtime;
+pub use schema::Schema;

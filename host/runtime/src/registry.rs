@@ -10,7 +10,9 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    acts::{self, Act, Serving},
     call::ToolInfo,
+    grants::OperatorGrants,
     plugin::{LoadedTool, Plugin},
 };
 
@@ -29,6 +31,8 @@ pub(crate) struct Snapshot {
     tools: HashMap<String, (Arc<Plugin>, usize)>,
     pub(crate) infos: Vec<Arc<ToolInfo>>,
     pub(crate) refusals: Vec<Refusal>,
+    /// What the operator granted when this was put together.
+    pub(crate) grants: OperatorGrants,
 }
 
 impl Snapshot {
@@ -65,6 +69,11 @@ impl Snapshot {
         snapshot
     }
 
+    /// The plugins that serve, by name.
+    pub(crate) fn plugins(&self) -> Serving<'_> {
+        self.tools.values().map(|(plugin, _)| (plugin.identity.name.as_str(), &plugin.identity)).collect()
+    }
+
     pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &LoadedTool)> {
         let (plugin, index) = self.tools.get(tool)?;
         Some((plugin, plugin.tools.get(*index)?))
@@ -86,14 +95,15 @@ impl Registry {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Serve `next` from now on, and say so if agents would see a difference.
-    pub(crate) fn replace(&self, next: Snapshot) {
+    /// Serve `next` from now on, and say so if agents would see a difference. Gives what has changed.
+    pub(crate) fn replace(&self, next: Snapshot) -> Vec<Act> {
         let next = Arc::new(next);
         let before =
             std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), Arc::clone(&next));
         if before.infos != next.infos {
             self.changes.send_modify(|version| *version += 1);
         }
+        acts::between(&before, &next)
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    acts::Acts,
     cache::PluginCache,
     call::{Caller, Invocation, ToolInfo, ToolOutput},
     config::RuntimeConfig,
@@ -17,7 +18,7 @@ use crate::{
     invoke,
     plugin::Loader,
     ready::ReadySlots,
-    registry::{Refusal, Registry},
+    registry::{Refusal, Registry, Snapshot},
 };
 
 /// A change to the directory is often several events; it is read when they have stopped for this long.
@@ -31,17 +32,19 @@ pub struct Runtime {
     pub(crate) cache: PluginCache,
     pub(crate) calls: Semaphore,
     registry: Registry,
+    acts: Acts,
     stop: CancellationToken,
 }
 
 impl Runtime {
     /// Load what is in the plugin directory, then watch it until [`Runtime::shutdown`].
     ///
-    /// A plugin that cannot be loaded is refused and logged; the others serve.
+    /// A plugin that cannot be loaded is refused and logged; the others serve. `acts` is told what
+    /// begins and ceases to serve, what does not, and which grants change.
     ///
     /// # Errors
     /// When the engine cannot be built, or the directory or the grants file cannot be read.
-    pub async fn start(config: &RuntimeConfig, database: Database) -> Result<Arc<Self>, RuntimeError> {
+    pub async fn start(config: &RuntimeConfig, database: Database, acts: Acts) -> Result<Arc<Self>, RuntimeError> {
         let engine = engine::start(config)?;
         let loader =
             Loader { engine, caps: config.limits, slots: ReadySlots::new(config.instances_ready, config.calls_max) };
@@ -49,11 +52,14 @@ impl Runtime {
         let changed = Arc::new(Notify::new());
         let watcher = watch_files(config, Arc::clone(&changed))?;
         let (directory, first) = scan(directory).await;
+        let registry = Registry::new(Snapshot::default());
+        registry.replace(first?).into_iter().for_each(&*acts);
         let runtime = Arc::new(Self {
             database,
             cache: PluginCache::new(config.cache_bytes_max),
             calls: Semaphore::new(config.calls_max as usize),
-            registry: Registry::new(first?),
+            registry,
+            acts,
             stop: CancellationToken::new(),
         });
         let task = Arc::clone(&runtime);
@@ -113,7 +119,7 @@ impl Runtime {
             let (scanned, snapshot) = scan(directory).await;
             directory = scanned;
             match snapshot {
-                Ok(snapshot) => self.registry.replace(snapshot),
+                Ok(snapshot) => self.registry.replace(snapshot).into_iter().for_each(&*self.acts),
                 Err(error) => tracing::error!(reason = %error, "plugins stay as they were"),
             }
         }
@@ -121,7 +127,7 @@ impl Runtime {
 }
 
 /// Scan on a thread where compiling hurts nobody.
-async fn scan(mut directory: Directory) -> (Directory, Result<crate::registry::Snapshot, RuntimeError>) {
+async fn scan(mut directory: Directory) -> (Directory, Result<Snapshot, RuntimeError>) {
     let scanned = tokio::task::spawn_blocking(move || {
         let snapshot = directory.scan();
         (directory, snapshot)

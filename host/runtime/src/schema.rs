@@ -9,13 +9,16 @@ const ERROR_CHARS_MAX: usize = 300;
 /// Compiled size of one `pattern`, in bytes: schemas are the plugin author's.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
-/// A compiled schema.
+/// A compiled schema for the arguments or the result of a tool.
 #[derive(Debug)]
-pub(crate) struct Schema(Validator);
+pub struct Schema(Validator);
 
 impl Schema {
     /// Compile a schema for objects. Nothing is fetched: a reference out of the document is an error.
-    pub(crate) fn compile(schema: &Map<String, Value>) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// A sentence of at most 300 characters, when it is no schema for objects.
+    pub fn compile(schema: &Map<String, Value>) -> Result<Self, String> {
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             return Err("its type must be \"object\"".into());
         }
@@ -32,7 +35,7 @@ impl Schema {
     ///
     /// # Errors
     /// A text that names, for each of the first errors, the place (a JSON pointer) and the rule.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+    pub fn check(&self, value: &Value) -> Result<(), String> {
         if self.0.is_valid(value) {
             return Ok(());
         }

@@ -8,10 +8,11 @@ use stockade_runtime::{Caller, Runtime, RuntimeError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Audit,
     config::{Config, ConfigError},
     http::Ready,
     mcp::{Shared, stdio},
-    server::{RunningServer, StartError, serve},
+    server::{RunningServer, StartError, serve_recorded},
 };
 
 /// Why the server does not start. The texts are for the operator.
@@ -23,6 +24,9 @@ pub enum AppError {
     /// The database cannot be used.
     #[error("cannot use the database: {0}; check [database]")]
     Database(String),
+    /// The audit log cannot be kept.
+    #[error("{0}; check [audit]")]
+    Audit(String),
     /// The plugin runtime does not start.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -42,6 +46,7 @@ pub struct App {
     config: Config,
     database: Database,
     runtime: Arc<Runtime>,
+    audit: Audit,
 }
 
 struct DatabaseAnswers(Database);
@@ -61,9 +66,17 @@ impl App {
     /// Says what is missing or wrong, and what to do.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let database = Database::connect(&config.database).await.map_err(|error| AppError::database(&error))?;
-        match Runtime::start(&config.plugins, database.clone()).await {
-            Ok(runtime) => Ok(Self { config, database, runtime }),
+        let audit = match Audit::start(&config.audit, &database) {
+            Ok(audit) => audit,
+            Err(reason) => {
+                database.close().await;
+                return Err(AppError::Audit(reason));
+            }
+        };
+        match Runtime::start(&config.plugins, database.clone(), audit.acts()).await {
+            Ok(runtime) => Ok(Self { config, database, runtime, audit }),
             Err(error) => {
+                audit.close().await;
                 database.close().await;
                 Err(error.into())
             }
@@ -90,7 +103,8 @@ impl App {
     pub async fn serve(&self) -> Result<RunningServer, AppError> {
         let callers = self.config.callers_with_tokens()?;
         let ready = Arc::new(DatabaseAnswers(self.database.clone()));
-        Ok(serve(&self.config.server, callers, Arc::clone(&self.runtime) as _, ready).await?)
+        let (tools, audit) = (Arc::clone(&self.runtime) as _, self.audit.clone());
+        Ok(serve_recorded(&self.config.server, callers, tools, ready, audit).await?)
     }
 
     /// Serves one client on standard input and output, as the caller that `[stdio]` names, until the
@@ -100,14 +114,16 @@ impl App {
     /// When the configuration names no caller: there is no default.
     pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), AppError> {
         let known = self.config.stdio_caller()?;
-        let shared = Arc::new(Shared::new(Arc::clone(&self.runtime) as _, &self.config.server));
+        let shared = Shared::new(Arc::clone(&self.runtime) as _, &self.config.server);
+        let shared = Arc::new(shared.recorded(self.audit.clone()));
         stdio::serve(&self.config.server, shared, known, stop).await;
         Ok(())
     }
 
-    /// Ends the plugins' calls, closes the pools and stops the embedded database.
+    /// Ends the plugins' calls, writes what is left of the audit log, closes the pools and stops the embedded database.
     pub async fn close(self) {
         self.runtime.shutdown().await;
+        self.audit.close().await;
         self.database.close().await;
     }
 }

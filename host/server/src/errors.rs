@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     },
     /// The server is about to stop.
     Stopping,
+    /// The audit log cannot be written, and the operator wants every call in it.
+    Unrecorded,
     /// A bug of the host.
     Panicked,
 }
@@ -85,6 +87,8 @@ pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResul
         Failure::Stopping => {
             Words::new(Fault::Host, "SERVER_BUSY", "the server is about to stop; try again in a moment")
         }
+        Failure::Unrecorded => Words::new(Fault::Host, "MCP_ERROR", "internal error")
+            .inner("the audit log cannot be written, and `required` in [audit] is true"),
         Failure::Panicked => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner("panicked"),
     };
     log(&words);

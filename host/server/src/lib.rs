@@ -18,6 +18,7 @@
 )]
 
 mod app;
+mod audit;
 pub mod auth;
 pub mod config;
 pub mod environment;

@@ -6,6 +6,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    audit::Audit,
     auth::Callers,
     config::{ConfigError, ServerConfig},
     http::{self, Endpoint, Health, Listener, Ready},
@@ -35,7 +36,8 @@ pub enum StartError {
     },
 }
 
-/// Serves `tools` over HTTP to `callers`, through the whole stack: authentication, limits, MCP.
+/// Serves `tools` over HTTP to `callers`, through the whole stack: authentication, limits, MCP. It keeps
+/// no audit log; [`App`](crate::App) does.
 ///
 /// # Errors
 /// The configuration is wrong, or the address is taken.
@@ -45,8 +47,19 @@ pub async fn serve(
     tools: Arc<dyn Tools>,
     ready: Arc<dyn Ready>,
 ) -> Result<RunningServer, StartError> {
+    serve_recorded(config, callers, tools, ready, Audit::default()).await
+}
+
+/// The same, with a record of every call.
+pub(crate) async fn serve_recorded(
+    config: &ServerConfig,
+    callers: Callers,
+    tools: Arc<dyn Tools>,
+    ready: Arc<dyn Ready>,
+    audit: Audit,
+) -> Result<RunningServer, StartError> {
     config.validate()?;
-    let shared = Arc::new(Shared::new(tools, config));
+    let shared = Arc::new(Shared::new(tools, config).recorded(audit));
     let streams = CancellationToken::new();
     let endpoint = Endpoint::new(config, callers, Arc::clone(&shared), streams.clone())?;
     let ready_timeout = Duration::from_millis(config.ready_timeout_ms);

@@ -6,6 +6,7 @@ mod bench;
 mod command;
 mod demo;
 mod environment;
+mod fuzz;
 mod guest;
 mod install;
 mod model;
@@ -54,6 +55,14 @@ enum Task {
         #[arg(value_parser = ["http", "instance", "statement", "rows", "memory"])]
         groups: Vec<String>,
     },
+    /// Send random input to what reads strangers' first: each target of tests/fuzz, or one, for a while.
+    Fuzz {
+        /// One target alone.
+        target: Option<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Print the PostgreSQL to use: DATABASE_URL, else a folder with its programs, fetched if need be.
     Postgres,
     /// Print the folder with the embedding model, fetched if need be.
@@ -92,6 +101,7 @@ async fn run(task: Task) -> Result<ExitCode> {
             return Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Task::Bench { json, groups } => return bench::run(&places, json, &groups).await,
+        Task::Fuzz { target, seconds } => fuzz::run(&places, target.as_deref(), seconds)?,
         Task::Postgres => match postgres::find(&places)? {
             postgres::Postgres::Server(url) => println!("{url}"),
             postgres::Postgres::Programs(bin) => println!("{}", bin.display()),

@@ -2,6 +2,7 @@
 //!
 //! Each rule is one function over facts that it is given, so that its test can give it a bad example.
 
+mod dependencies;
 mod edges;
 mod features;
 mod files;
@@ -10,7 +11,7 @@ mod words;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// What one rule found.
 #[derive(Debug)]
@@ -29,11 +30,13 @@ pub(crate) fn check(repository: &Path) -> Result<Vec<Verdict>> {
     let host = edges::packages(repository, repository)?;
     let plugins = edges::packages(repository, &repository.join("plugins"))?;
     let files = files::read(repository)?;
+    let note = std::fs::read_to_string(repository.join("host/README.md")).context("reading host/README.md")?;
     let verdict = |rule, breaches| Verdict { rule, breaches };
     Ok(vec![
         verdict("workspace packages know only whom they may", edges::inner(&host)),
         verdict("foreign libraries stay in their crate", edges::foreign(&host)),
         verdict("plugins know the SDK and nothing of the host", edges::plugins(&plugins)),
+        verdict("every library under the host is accounted for", dependencies::unnamed(&host, &note)),
         verdict("there are three host crates", edges::host_crates(&host)),
         verdict(
             "everything is built with one feature set",

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use stockade_db::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 use stockade_runtime::RuntimeConfig;
 
-use super::{CallerConfig, ConfigError, LogConfig, ServerConfig};
+use super::{AuditConfig, CallerConfig, ConfigError, LogConfig, ServerConfig};
 use crate::auth::{Callers, KnownCaller};
 
 /// `stockade.toml`. There is no `Debug`: nobody prints it whole.
@@ -26,6 +26,8 @@ pub struct Config {
     pub stdio: Option<StdioConfig>,
     /// `[log]`
     pub log: LogConfig,
+    /// `[audit]`
+    pub audit: AuditConfig,
 }
 
 /// The section `[stdio]`.
@@ -52,6 +54,8 @@ struct File {
     stdio: Option<StdioConfig>,
     #[serde(default)]
     log: LogConfig,
+    #[serde(default)]
+    audit: AuditConfig,
 }
 
 impl Config {
@@ -70,6 +74,7 @@ impl Config {
             callers: file.callers,
             stdio: file.stdio,
             log: file.log,
+            audit: file.audit,
         };
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         config.check()?;
@@ -133,10 +138,12 @@ impl Config {
         resolve(&mut self.plugins.directory);
         resolve(&mut self.plugins.grants_file);
         self.plugins.cache_dir.as_mut().map(resolve);
+        self.audit.file.as_mut().map(resolve);
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.validate()?;
+        self.audit.validate()?;
         self.known_callers()?;
         if self.database.url.is_some() == self.database.embedded.is_some() {
             return Err(ConfigError::value("database", "must have either `url` or `embedded`, and not both"));
@@ -216,6 +223,8 @@ mod tests {
             ("principal = \"p\"", "principal = \"\"", "callers.office.principal"),
             ("[database]", "[stdio]\ncaller = \"nobody\"\n[database]", "stdio.caller"),
             ("[database]", "[server]\nlisten = \"hunter2\"\n[database]", "line 3"),
+            ("[database]", "[audit]\nrequired = true\ndatabase = false\n[database]", "audit.required"),
+            ("[database]", "[audit]\nqueue_max = 0\n[database]", "audit.queue_max"),
             ("[database]", "[server]\nbody_bytes_max = 0\n[database]", "server.body_bytes_max"),
         ] {
             let text = MINIMAL.replacen(from, to, 1);

@@ -63,12 +63,14 @@ impl Endpoint {
 pub(super) async fn mcp(State(endpoint): State<Arc<Endpoint>>, mut request: Request<Body>) -> Response {
     let Some(known) = endpoint.callers.authenticate(request.headers()) else {
         tracing::info!(fault = "caller", "request without a valid token");
+        endpoint.shared.audit.refused(None, "UNAUTHENTICATED");
         return auth::unauthorized();
     };
     // The library hands the headers on to handlers; the token has done its work.
     request.headers_mut().remove(header::AUTHORIZATION);
     let Ok(share) = Arc::clone(&known.requests).try_acquire_owned() else {
         tracing::warn!(fault = "caller", caller = &*known.name, "more requests than requests_per_caller_max");
+        endpoint.shared.audit.refused(Some(&known), "REQUESTS_PER_CALLER_MAX");
         return replies::try_again(StatusCode::TOO_MANY_REQUESTS, "too many requests of this caller are under way");
     };
     if request.method() == Method::POST {

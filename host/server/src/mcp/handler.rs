@@ -15,7 +15,7 @@ use rmcp::{
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::Value;
-use stockade_runtime::{Invocation, ToolOutput};
+use stockade_runtime::{CallReport, Invocation, ToolOutput};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
@@ -63,14 +63,20 @@ impl McpHandler {
         let started = Instant::now();
         let _busy = self.shared.busy.token();
         // Dropping the work is the cancellation: with it go the store, the transaction and the query.
+        let record = match self.shared.audit.begin(&self.known, &request_id, &request) {
+            Ok(record) => record,
+            Err(failure) => return errors::answer(failure, &request_id),
+        };
+        let report = record.report.clone();
         let outcome = tokio::select! {
             biased;
             () = context.ct.cancelled() => None,
             // Without an answer the library would leave the client waiting for ever.
-            outcome = AssertUnwindSafe(self.run(request, context, request_id.clone())).catch_unwind() => {
+            outcome = AssertUnwindSafe(self.run(request, context, request_id.clone(), report)).catch_unwind() => {
                 Some(outcome.unwrap_or(Err(Failure::Panicked)))
             }
         };
+        let outcome = record.end(outcome).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::Span::current().record("duration_ms", duration_ms);
         match outcome {
@@ -92,6 +98,7 @@ impl McpHandler {
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
         request_id: String,
+        report: CallReport,
     ) -> Result<ToolOutput, Failure> {
         if self.shared.stopping.is_cancelled() {
             return Err(Failure::Stopping);
@@ -103,6 +110,7 @@ impl McpHandler {
             arguments: request.arguments.unwrap_or_default(),
             request_id,
             progress: None,
+            report,
         };
         match context.meta.get_progress_token() {
             None => self.shared.tools.call(invocation).await,

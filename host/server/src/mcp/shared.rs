@@ -5,7 +5,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::lists::ToolLists;
-use crate::{config::ServerConfig, tools::Tools};
+use crate::{audit::Audit, config::ServerConfig, tools::Tools};
 
 /// The key under which revision 2026-07-28 wants to see the server in every result's `_meta`.
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
@@ -20,6 +20,7 @@ pub(crate) struct Shared {
     pub(super) queue_timeout: Duration,
     pub(super) info: ServerInfo,
     pub(super) result_meta: MetaObject,
+    pub(crate) audit: Audit,
     /// Calls and requests under way.
     pub(crate) busy: TaskTracker,
     /// Cancelled when the server begins to stop: subscriptions end, further calls are refused.
@@ -44,9 +45,15 @@ impl Shared {
             queue_timeout: Duration::from_millis(config.call_queue_timeout_ms),
             info,
             result_meta,
+            audit: Audit::default(),
             busy: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// The same, with a record of every call.
+    pub(crate) fn recorded(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// The version of the tool list.

@@ -52,7 +52,7 @@ impl StubTools {
     }
 
     async fn run(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
-        let Invocation { caller, tool, arguments, request_id, progress } = invocation;
+        let Invocation { caller, tool, arguments, request_id, progress, .. } = invocation;
         let structured = match tool.as_str() {
             "echo" => {
                 drop(progress);

@@ -15,9 +15,9 @@ const MODEL_DIR: &str = "STOCKADE_MODEL_DIR";
 /// Products looked at.
 const TOP: i32 = 5;
 
-/// Questions of the thirty that must be answered: one less than were when they were first asked. It
-/// guards what there is; the rate itself is what the test prints.
-const HITS_MIN: usize = 18;
+/// Questions of the thirty that must be answered: one less than are. It guards what there is; the rate
+/// itself is what the test prints.
+const HITS_MIN: usize = 26;
 
 fn model() -> Arc<dyn stockade_db::Embedder> {
     let directory = std::env::var_os(MODEL_DIR).filter(|value| !value.is_empty()).map(PathBuf::from);

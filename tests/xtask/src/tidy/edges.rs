@@ -12,10 +12,17 @@ use crate::command;
 pub(super) struct Package {
     name: String,
     /// Its folder, from the repository's root.
-    folder: String,
+    pub(super) folder: String,
     /// Whether it is built as a component, and so nobody can use it as a library.
     is_plugin: bool,
     dependencies: Vec<Dependency>,
+}
+
+impl Package {
+    /// The libraries of others that it builds on, those of its tests left out.
+    pub(super) fn libraries(&self) -> impl Iterator<Item = &str> {
+        self.dependencies.iter().filter(|dependency| !dependency.ours && !dependency.for_tests).map(|d| d.name.as_str())
+    }
 }
 
 /// One line of a package's manifest.
@@ -182,12 +189,12 @@ pub(super) fn host_crates(packages: &[Package]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Packages from `name folder: dependency …`; a dependency by path begins with `./`, one for tests ends with `?`,
     /// a plugin's name ends with `*`.
-    fn given(lines: &[&str]) -> Vec<Package> {
+    pub(in super::super) fn given(lines: &[&str]) -> Vec<Package> {
         let package = |line: &&str| {
             let (head, dependencies) = line.split_once(':').unwrap();
             let (name, folder) = head.split_once(' ').unwrap();
