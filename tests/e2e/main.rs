@@ -12,4 +12,5 @@ mod callers;
 mod cancel;
 mod hostile;
 mod plugins;
+mod sandbox;
 mod tools;

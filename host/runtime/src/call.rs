@@ -1,6 +1,12 @@
 //! What goes into a call and what comes out of it.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -29,6 +35,46 @@ pub struct Invocation {
     pub request_id: String,
     /// Where reports of progress go, if the client asked for them. A full channel drops them.
     pub progress: Option<mpsc::Sender<Progress>>,
+    /// What the call has used is written here when it is over, however it ended.
+    pub usage: Arc<Usage>,
+}
+
+/// What a call has used.
+#[derive(Debug, Default)]
+pub struct Usage {
+    cpu_us: AtomicU64,
+    host_calls: AtomicU64,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Usage {
+    pub(crate) fn set(&self, cpu: Duration, host_calls: u32, database: stockade_db::Usage) {
+        self.cpu_us.store(u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.host_calls.store(host_calls.into(), Ordering::Relaxed);
+        self.rows.store(database.rows, Ordering::Relaxed);
+        self.bytes.store(database.bytes, Ordering::Relaxed);
+    }
+
+    /// Time on a processor, in microseconds.
+    pub fn cpu_us(&self) -> u64 {
+        self.cpu_us.load(Ordering::Relaxed)
+    }
+
+    /// Calls of host functions.
+    pub fn host_calls(&self) -> u64 {
+        self.host_calls.load(Ordering::Relaxed)
+    }
+
+    /// Rows out of the database.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of values out of the database.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// A report of progress.

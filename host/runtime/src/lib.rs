@@ -19,10 +19,12 @@
     )
 )]
 
+mod background;
 mod bindings;
 mod cache;
 mod call;
 mod config;
+mod cpu;
 mod directory;
 mod engine;
 mod error;
@@ -40,10 +42,10 @@ mod schema;
 mod section;
 mod state;
 
-pub use call::{Caller, Invocation, Progress, ToolInfo, ToolOutput};
+pub use call::{Caller, Invocation, Progress, ToolInfo, ToolOutput, Usage};
 pub use config::RuntimeConfig;
 pub use error::{CallError, LoadError, RuntimeError};
-pub use grants::{Grants, OperatorGrants};
+pub use grants::{CacheGrant, Grants, LogGrant, LogLevel, MetricsGrant, OperatorGrants, SqlGrant, VectorGrant};
 pub use limits::{LimitCaps, LimitRequest, Limits};
 pub use manifest::{Manifest, PluginMeta, ToolManifest};
 pub use registry::Refusal;

@@ -65,7 +65,7 @@ impl Snapshot {
         snapshot
     }
 
-    pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &LoadedTool)> {
+    pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &Arc<LoadedTool>)> {
         let (plugin, index) = self.tools.get(tool)?;
         Some((plugin, plugin.tools.get(*index)?))
     }

@@ -103,6 +103,7 @@ impl McpHandler {
             arguments: request.arguments.unwrap_or_default(),
             request_id,
             progress: None,
+            usage: Arc::default(),
         };
         match context.meta.get_progress_token() {
             None => self.shared.tools.call(invocation).await,
