@@ -13,4 +13,5 @@ mod callers;
 mod cancel;
 mod hostile;
 mod plugins;
+mod sandbox;
 mod tools;

@@ -7,7 +7,7 @@ use stockade_runtime::pack::pack;
 use stockade_tests::TestApp;
 
 /// Write beside and rename, as a careful operator does.
-fn place(folder: &Path, name: &str, bytes: &[u8]) {
+pub(crate) fn place(folder: &Path, name: &str, bytes: &[u8]) {
     let partial = folder.join(format!("{name}.partial"));
     fs::write(&partial, bytes).unwrap();
     fs::rename(partial, folder.join(name)).unwrap();
@@ -26,7 +26,7 @@ fn without_manifest(packed: &[u8]) -> Vec<u8> {
 }
 
 /// Wait until `file` is refused with `words`.
-async fn until_refused(app: &TestApp, file: &str, words: &str) {
+pub(crate) async fn until_refused(app: &TestApp, file: &str, words: &str) {
     let wait = async {
         loop {
             let refusals = app.app().runtime().refusals();

@@ -41,12 +41,40 @@ pub struct TestAppBuilder {
     server: String,
     database: String,
     sections: String,
+    plugin_settings: String,
+    grants: String,
+    tenants: Vec<String>,
+    components: Vec<(String, Vec<u8>)>,
 }
 
 impl TestAppBuilder {
     /// Only these plugins, of `plugins/` or `tests/guests`, by name; without a call, all of `plugins/`.
     pub fn plugins(mut self, names: &[&str]) -> Self {
         self.plugins.extend(names.iter().map(|&name| name.to_owned()));
+        self
+    }
+
+    /// A packed plugin that is in no folder.
+    pub fn component(mut self, name: &str, packed: Vec<u8>) -> Self {
+        self.components.push((name.to_owned(), packed));
+        self
+    }
+
+    /// A caller of this name of a tenant of this name, who reads what the online store reads.
+    pub fn tenant(mut self, name: &str) -> Self {
+        self.tenants.push(name.to_owned());
+        self
+    }
+
+    /// Further tables of the operator's grants.
+    pub fn grants(mut self, tables: &str) -> Self {
+        writeln!(self.grants, "{tables}").expect("text");
+        self
+    }
+
+    /// Lines of the section `[plugins]`.
+    pub fn plugin_settings(mut self, lines: &str) -> Self {
+        writeln!(self.plugin_settings, "{lines}").expect("text");
         self
     }
 
@@ -82,11 +110,18 @@ impl TestAppBuilder {
         let plugins = folder.path().join("plugins");
         fs::create_dir(&plugins).expect("a folder");
         let environment = cluster.environment();
-        let names = if self.plugins.is_empty() { names_in(&environment.plugins) } else { self.plugins.clone() };
+        let names = if self.plugins.is_empty() && self.components.is_empty() {
+            names_in(&environment.plugins)
+        } else {
+            self.plugins.clone()
+        };
         for name in &names {
             fs::copy(packed(name), plugins.join(format!("{name}.wasm"))).expect("a plugin");
         }
-        fs::write(folder.path().join("grants.toml"), GRANTS).expect("grants");
+        for (name, bytes) in &self.components {
+            fs::write(plugins.join(format!("{name}.wasm")), bytes).expect("a plugin");
+        }
+        fs::write(folder.path().join("grants.toml"), format!("{GRANTS}\n{}", self.grants)).expect("grants");
         let file = folder.path().join("stockade.toml");
         fs::write(&file, self.configuration(&database, &environment.model)).expect("a configuration");
         let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
@@ -105,7 +140,7 @@ impl TestAppBuilder {
              context_key_file = \"{}\"\n{}\n\
              [embedders.minilm]\nkind = \"candle\"\ndirectory = \"{}\"\n\
              [collections.products]\nfunction = \"retail.search_products_by_description\"\nembedder = \"minilm\"\ndimension = 384\n\
-             [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n\
+             [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n{}\n\
              [plugins.limits]\n{}\n",
             self.server,
             database.login_url,
@@ -113,17 +148,22 @@ impl TestAppBuilder {
             self.database,
             model.display(),
             cache.display(),
+            self.plugin_settings,
             self.limits,
         );
-        for caller in zava_retail::demo_callers() {
+        let callers = zava_retail::demo_callers();
+        let online = callers.iter().find(|caller| caller.key == "online-store").expect("the online store");
+        let of_tenants = self.tenants.iter().map(|tenant| (tenant.as_str(), tenant.as_str(), online));
+        let of_zava = callers.iter().map(|caller| (caller.key, zava_retail::TENANT, caller));
+        for (key, tenant, caller) in of_zava.chain(of_tenants) {
             let roles = caller.roles.iter().map(|role| format!("\"{role}\"")).collect::<Vec<_>>().join(", ");
             writeln!(
                 text,
                 "[callers.{}]\ntoken_sha256 = \"{}\"\ntenant = \"{}\"\nprincipal = \"{}\"\nroles = [{roles}]\n\
                  reader_role = \"{}\"\ndisplay_name = \"{}\"\ntime_zone = \"{}\"",
-                caller.key,
-                TokenDigest::of(&token(caller.key)).to_hex(),
-                zava_retail::TENANT,
+                key,
+                TokenDigest::of(&token(key)).to_hex(),
+                tenant,
                 caller.principal,
                 caller.reader_role,
                 caller.display_name,

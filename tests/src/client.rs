@@ -101,6 +101,12 @@ impl Reply {
         text.rsplit_once(" (request ").map_or(text, |(before, _)| before).to_owned()
     }
 
+    /// The request id that an error tells.
+    pub fn request_id(&self) -> &str {
+        let id = self.error().rsplit_once(" (request ").and_then(|(_, rest)| rest.strip_suffix(')'));
+        id.unwrap_or_else(|| panic!("no request id: {}", self.message))
+    }
+
     /// The JSON-RPC error code.
     pub fn code(&self) -> i64 {
         self.message["error"]["code"].as_i64().unwrap_or_else(|| panic!("no protocol error: {}", self.message))

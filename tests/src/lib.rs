@@ -14,8 +14,12 @@ mod app;
 mod client;
 mod cluster;
 mod environment;
+mod log;
+mod raw;
 
 pub use app::{TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, TestDatabase};
 pub use environment::Environment;
+pub use log::Log;
+pub use raw::{raw_guest, raw_guest_with, raw_manifest};

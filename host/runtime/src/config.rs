@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::limits::LimitCaps;
+use crate::{error::RuntimeError, limits::LimitCaps};
 
 /// The section `[plugins]` of the configuration, and the operator's caps.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,9 +19,19 @@ pub struct RuntimeConfig {
     /// Largest plugin file that is read, in bytes. Default 67108864 (64 MiB).
     #[serde(default = "defaults::component_bytes_max")]
     pub component_bytes_max: u64,
-    /// Calls that run at once; a further one waits for its turn until its deadline. Default 256.
-    #[serde(default = "defaults::calls_max")]
-    pub calls_max: u32,
+    /// Instances that serve calls at once; a further call waits for one until its deadline. Default 256.
+    #[serde(default = "defaults::instances_max")]
+    pub instances_max: u32,
+    /// Core instances in one plugin; a file with more is refused. Rust guests have 3, guests of the
+    /// Python tool chain 38. Default 64.
+    #[serde(default = "defaults::core_instances_max")]
+    pub core_instances_max: u32,
+    /// Stack of a guest, in KiB, 64 to 8192: one for all plugins, as the engine has one. Default 512.
+    #[serde(default = "defaults::stack_kib")]
+    pub stack_kib: u32,
+    /// Time for a component's start functions, which run before any call, in milliseconds. Default 1000.
+    #[serde(default = "defaults::start_ms")]
+    pub start_ms: u32,
     /// Fresh instances kept ready for each plugin, so that a call need not wait for one. Default 2.
     #[serde(default = "defaults::instances_ready")]
     pub instances_ready: usize,
@@ -33,12 +43,42 @@ pub struct RuntimeConfig {
     pub limits: LimitCaps,
 }
 
+impl RuntimeConfig {
+    /// Check what types cannot say.
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    pub(crate) fn check(&self) -> Result<(), RuntimeError> {
+        let ranges = [
+            ("instances_max", self.instances_max, 1, 2_048),
+            ("core_instances_max", self.core_instances_max, 1, 1_024),
+            ("stack_kib", self.stack_kib, 64, 8_192),
+            ("start_ms", self.start_ms, 1, 60_000),
+        ];
+        match ranges.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+            None => Ok(()),
+            Some((key, value, min, max)) => Err(RuntimeError::Engine(format!(
+                "`{key}` in [plugins] is {value}; it must lie between {min} and {max}"
+            ))),
+        }
+    }
+}
+
 mod defaults {
     pub(super) const fn component_bytes_max() -> u64 {
         64 << 20
     }
-    pub(super) const fn calls_max() -> u32 {
+    pub(super) const fn instances_max() -> u32 {
         256
+    }
+    pub(super) const fn core_instances_max() -> u32 {
+        64
+    }
+    pub(super) const fn stack_kib() -> u32 {
+        512
+    }
+    pub(super) const fn start_ms() -> u32 {
+        1_000
     }
     pub(super) const fn instances_ready() -> usize {
         2

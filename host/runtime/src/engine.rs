@@ -1,27 +1,91 @@
-//! The one engine of a process, and the clock that interrupts guests.
+//! The engines, the pool of places for instances, and the clock that interrupts guests.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::Component,
 };
 
 use crate::{config::RuntimeConfig, error::RuntimeError};
 
-/// How often a running guest is interrupted: it yields to other calls, or is stopped when its time is over.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// How often a running guest is interrupted: to go on in the background, to let others take their turn
+/// there, or to be stopped. The longest that a call can keep a worker of the server.
+pub(crate) const TICK: Duration = Duration::from_millis(2);
 
-/// Core instances, tables and memories in one component: a Rust guest has three core instances, a
-/// guest of the Python tool chain thirty-eight.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+/// What one place of the pool has for an instance. One that needs more takes several places.
+const MEMORIES_PER_PLACE: u32 = 2;
+const TABLES_PER_PLACE: u32 = 4;
+/// Places that one instance may take.
+const PLACES_MAX: u32 = 8;
+/// What the host needs of a stack beyond the guest's.
+const HOST_STACK_BYTES: usize = 1536 << 10;
 
 /// How much of an instance's memory, tables and stack stays mapped from one call to the next, in bytes.
 const KEPT_BYTES: usize = 2 << 20;
 
-/// Build the engine and start its clock.
-pub(crate) fn start(config: &RuntimeConfig) -> Result<Engine, RuntimeError> {
+/// The engine that plugins run on, and another for those that count their instructions: counting is
+/// compiled in, and nobody else pays for it. The second is made for the first plugin that asks.
+#[derive(Clone)]
+pub(crate) struct Engines {
+    config: Arc<RuntimeConfig>,
+    plain: Engine,
+    counting: Arc<OnceLock<Engine>>,
+}
+
+impl Engines {
+    pub(crate) fn start(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
+        let plain = start(config, false)?;
+        Ok(Self { config: Arc::new(config.clone()), plain, counting: Arc::default() })
+    }
+
+    /// The engine for a plugin that counts its instructions, or does not.
+    pub(crate) fn get(&self, counts_fuel: bool) -> Result<&Engine, RuntimeError> {
+        if !counts_fuel {
+            return Ok(&self.plain);
+        }
+        if let Some(engine) = self.counting.get() {
+            return Ok(engine);
+        }
+        let engine = start(&self.config, true)?;
+        Ok(self.counting.get_or_init(|| engine))
+    }
+
+    /// Places of the pool that an instance of `component` takes.
+    ///
+    /// # Errors
+    /// A sentence when it needs more than there can be.
+    pub(crate) fn places(&self, component: &Component) -> Result<u32, String> {
+        // None: it instantiates what it imports, which nothing links.
+        let Some(needs) = component.resources_required() else { return Ok(1) };
+        let places =
+            needs.num_memories.div_ceil(MEMORIES_PER_PLACE).max(needs.num_tables.div_ceil(TABLES_PER_PLACE)).max(1);
+        let max = PLACES_MAX.min(self.config.instances_max);
+        if places <= max {
+            return Ok(places);
+        }
+        Err(format!(
+            "it has {} memories and {} tables; at most {} and {} fit",
+            needs.num_memories,
+            needs.num_tables,
+            max * MEMORIES_PER_PLACE,
+            max * TABLES_PER_PLACE
+        ))
+    }
+}
+
+/// Build an engine and start its clock.
+fn start(config: &RuntimeConfig, counts_fuel: bool) -> Result<Engine, RuntimeError> {
     let mut wasm = Config::new();
+    let stack = (config.stack_kib as usize) << 10;
     wasm.epoch_interruption(true)
+        .consume_fuel(counts_fuel)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK_BYTES)
         // Relaxed SIMD may differ from machine to machine; results should not.
         .relaxed_simd_deterministic(true)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
@@ -51,13 +115,9 @@ fn tick(engine: &EngineWeak) {
     }
 }
 
-/// Component instances that can exist at once: one a call, and as many again that wait for theirs.
-pub(crate) fn instances_max(config: &RuntimeConfig) -> u32 {
-    config.calls_max.saturating_mul(2).max(16)
-}
-
 fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
-    let instances = instances_max(config);
+    // One for each call, and as many again that wait for theirs.
+    let places = config.instances_max.saturating_mul(2);
     let mut pool = PoolingAllocationConfig::new();
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         // What a call wrote is found page by page and reset in place, instead of unmapped and faulted in again.
@@ -66,14 +126,15 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
             .async_stack_keep_resident(KEPT_BYTES)
             .pagemap_scan(Enabled::Yes);
     }
-    pool.total_component_instances(instances)
-        .total_stacks(instances)
-        .total_memories(instances.saturating_mul(2))
-        .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
-        .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
-        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(4)
+    pool.total_component_instances(places)
+        .total_stacks(places)
+        .total_memories(places.saturating_mul(MEMORIES_PER_PLACE))
+        .total_tables(places.saturating_mul(TABLES_PER_PLACE))
+        // A number to count to, and nothing that is set aside.
+        .total_core_instances(places.saturating_mul(config.core_instances_max))
+        .max_core_instances_per_component(config.core_instances_max)
+        .max_memories_per_component(PLACES_MAX * MEMORIES_PER_PLACE)
+        .max_tables_per_component(PLACES_MAX * TABLES_PER_PLACE)
         .max_memory_size((config.limits.memory_mib as usize) << 20)
         .table_elements(config.limits.table_elements as usize);
     pool

@@ -73,8 +73,15 @@ pub enum CallError {
         /// A stable word.
         code: String,
     },
+    /// As many instances run as may, and none came free in time; the call may be tried again.
+    Busy {
+        /// The limit that was reached.
+        limit: &'static str,
+    },
     /// The plugin was stopped: a trap, a limit, a result that breaks its own schema.
     Stopped {
+        /// The limit that was reached, where it was one. For the log.
+        limit: Option<&'static str>,
         /// For the log.
         inner: String,
     },

@@ -24,6 +24,28 @@ pub struct Grants {
     /// The interface `metrics`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<MetricsGrant>,
+    /// Of the interface `log`, which every plugin has, the level. Default `info`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogGrant>,
+}
+
+impl LogLevel {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Grants {
+    /// The least that is written to the log.
+    pub(crate) fn log_level(&self) -> LogLevel {
+        self.log.as_ref().map(|grant| grant.level).unwrap_or_default()
+    }
 }
 
 /// Which schemas the plugin's statements may name.
@@ -45,7 +67,36 @@ pub struct VectorGrant {
 /// The plugin may keep values from call to call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CacheGrant {}
+pub struct CacheGrant {
+    /// Under keys that begin with one of these and a colon. Default: under any key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<BTreeSet<String>>,
+}
+
+/// Which lines of the plugin are written to the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogGrant {
+    /// The least that is written.
+    pub level: LogLevel,
+}
+
+/// How much a line matters; each holds those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// The operator must look.
+    Error,
+    /// Something is not as it should be.
+    Warn,
+    /// What happens. A plugin that is granted no level writes down to here.
+    #[default]
+    Info,
+    /// For whoever writes the plugin.
+    Debug,
+    /// All.
+    Trace,
+}
 
 /// Which measurements the plugin may take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +143,9 @@ impl OperatorGrants {
                 asked.vector.as_ref().map(|g| &g.collections),
                 granted.vector.as_ref().map(|g| &g.collections),
             ),
-            (asked.cache.is_some() && granted.cache.is_none()).then(|| "cache".to_owned()),
+            missing_cache(asked.cache.as_ref(), granted.cache.as_ref()),
+            (asked.log_level() > granted.log_level())
+                .then(|| format!("log.level = \"{}\"", asked.log_level().as_str())),
             missing(
                 "metrics",
                 "names",
@@ -105,6 +158,18 @@ impl OperatorGrants {
             Some(what) => Err(format!(
                 "the manifest asks for {what}, which the operator has not granted: add it to [{plugin}] in the grants file, or take it out of the manifest"
             )),
+        }
+    }
+}
+
+/// A plugin that asks for any key is not content with some.
+fn missing_cache(asked: Option<&CacheGrant>, granted: Option<&CacheGrant>) -> Option<String> {
+    match (&asked?.namespaces, granted.map(|grant| &grant.namespaces)) {
+        (_, None) | (None, Some(Some(_))) => Some("cache".to_owned()),
+        (_, Some(None)) => None,
+        (Some(asked), Some(Some(granted))) => {
+            let name = asked.difference(granted).next()?;
+            Some(format!("cache.namespaces = [\"{name}\"]"))
         }
     }
 }
@@ -155,7 +220,40 @@ mod tests {
     }
 
     #[test]
+    fn neither_side_widens_the_other() {
+        for (granted, asked, refused_for) in [
+            ("cache = {}", "cache = { namespaces = [\"a\"] }", None),
+            ("cache = { namespaces = [\"a\", \"b\"] }", "cache = { namespaces = [\"b\"] }", None),
+            ("cache = { namespaces = [\"a\"] }", "cache = {}", Some("cache")),
+            (
+                "cache = { namespaces = [\"a\"] }",
+                "cache = { namespaces = [\"a\", \"b\"] }",
+                Some("cache.namespaces = [\"b\"]"),
+            ),
+            ("", "cache = { namespaces = [] }", Some("cache")),
+            ("", "log = { level = \"info\" }", None),
+            ("", "log = { level = \"debug\" }", Some("log.level")),
+            ("log = { level = \"debug\" }", "log = { level = \"trace\" }", Some("log.level")),
+            ("log = { level = \"trace\" }", "log = { level = \"debug\" }", None),
+            ("log = { level = \"error\" }", "", Some("log.level")),
+            ("log = { level = \"error\" }", "log = { level = \"error\" }", None),
+            ("vector = { collections = [\"a\"] }", "vector = { collections = [\"b\"] }", Some("vector.collections")),
+        ] {
+            let outcome = operator(&format!("[p]\n{granted}")).check("p", &self::asked(asked));
+            match refused_for {
+                None => assert_eq!(outcome, Ok(()), "{granted} / {asked}"),
+                Some(what) => {
+                    assert!(outcome.clone().is_err_and(|e| e.contains(what)), "{granted} / {asked}: {outcome:?}")
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_misspelt_key_is_an_error() {
+        for wrong in ["cache = { namespace = [] }", "log = { level = \"loud\" }", "log = {}", "logs = {}"] {
+            assert!(toml::from_str::<Grants>(wrong).is_err(), "{wrong}");
+        }
         assert!(toml::from_str::<OperatorGrants>("[sales]\nsqls = { schemas = [] }").is_err());
         assert!(toml::from_str::<Grants>("sql = { schema = [] }").is_err());
     }

@@ -7,45 +7,115 @@ use std::{
 
 use serde_json::Value;
 use stockade_db::SessionLimits;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 
 use crate::{
+    background::Background,
     bindings::{exports::stockade::plugin::tools::Output, stockade::plugin::types::Error},
     call::{Invocation, ToolOutput},
+    cpu::Cpu,
     error::CallError,
     limits::Limits,
     plugin::{LoadedTool, Plugin},
     ready::Instance,
+    report::CallReport,
     runtime::Runtime,
-    state::{Call, ProgressReports},
+    state::{Call, ProgressReports, Stop},
 };
 
 const INNER_CHARS_MAX: usize = 2_000;
 const CODE_CHARS_MAX: usize = 64;
+/// A result of more bytes is read and checked in the background.
+const OUTPUT_BYTES_HERE_MAX: usize = 64 << 10;
 
 pub(crate) async fn invoke(
     runtime: &Runtime,
     plugin: &Arc<Plugin>,
-    tool: &LoadedTool,
+    tool: &Arc<LoadedTool>,
     mut invocation: Invocation,
 ) -> Result<ToolOutput, CallError> {
     invocation.report.found(&plugin.identity);
     let arguments = Value::Object(std::mem::take(&mut invocation.arguments));
     tool.input.check(&arguments).map_err(CallError::InvalidArguments)?;
 
-    let limits = &plugin.limits;
-    let deadline = tokio::time::Instant::now() + limits.deadline();
-    let timeout = |code: &str| CallError::QueryTimeout { code: code.into() };
-    let _place = match tokio::time::timeout_at(deadline, runtime.calls.acquire()).await {
-        Ok(Ok(place)) => place,
-        Ok(Err(_closed)) => return Err(CallError::Unexpected { inner: "the host is shutting down".into() }),
-        Err(_) => return Err(timeout("CALLS_MAX")),
-    };
+    let deadline = tokio::time::Instant::now() + tool.limits.deadline();
+    let of_plugin = place(&plugin.calls, 1, deadline, "concurrent_calls").await?;
+    let of_all = place(&runtime.instances, plugin.instances.places(), deadline, "instances_max").await?;
     let stop_at = deadline + Limits::GRACE;
-    let mut running = Running::start(plugin, runtime, invocation, deadline, stop_at.into_std()).await?;
-    let outcome = tokio::time::timeout_at(stop_at, running.run(&tool.info.name, &arguments.to_string())).await;
-    running.finish();
-    let output = outcome.map_err(|_| timeout("CALL_DEADLINE"))??;
-    check_output(output, tool, limits)
+    let cpu = Arc::new(Cpu::default());
+    let report = invocation.report.clone();
+    let tenant = invocation.caller.identity.tenant.clone();
+    let running = Running {
+        instance: None,
+        plugin: Arc::clone(plugin),
+        background: Arc::clone(&runtime.background),
+        cpu: Arc::clone(&cpu),
+        report,
+        places: Some((of_plugin, of_all)),
+    };
+    let call = call(runtime, plugin, &tool.limits, invocation, deadline);
+    let work = running.serve(call, Arc::clone(tool), arguments.to_string(), stop_at);
+    // In the background a call that nobody gives a turn does not notice the end of its time.
+    let carried = runtime.background.carry(tenant.as_str(), cpu, work);
+    tokio::time::timeout_at(stop_at + Limits::GRACE, carried).await.unwrap_or_else(|_| Err(timeout()))
+}
+
+fn timeout() -> CallError {
+    CallError::QueryTimeout { code: "CALL_DEADLINE".into() }
+}
+
+async fn place(
+    places: &Arc<Semaphore>,
+    count: u32,
+    deadline: tokio::time::Instant,
+    limit: &'static str,
+) -> Result<OwnedSemaphorePermit, CallError> {
+    // Most of the time there is a place, and no timer is needed.
+    if let Ok(permit) = Arc::clone(places).try_acquire_many_owned(count) {
+        return Ok(permit);
+    }
+    match tokio::time::timeout_at(deadline, Arc::clone(places).acquire_many_owned(count)).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_closed)) => Err(CallError::Unexpected { inner: "the host is shutting down".into() }),
+        Err(_) => Err(CallError::Busy { limit }),
+    }
+}
+
+fn call(
+    runtime: &Runtime,
+    plugin: &Plugin,
+    limits: &Limits,
+    invocation: Invocation,
+    deadline: tokio::time::Instant,
+) -> Call {
+    let session = Arc::new(runtime.database.session(
+        invocation.caller.identity.clone(),
+        SessionLimits {
+            rows_max: limits.rows_max,
+            bytes_max: limits.bytes_max,
+            deadline,
+            schemas: Arc::clone(&plugin.identity.schemas),
+            collections: Arc::clone(&plugin.identity.collections),
+        },
+    ));
+    invocation.report.started(&session);
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Call {
+        plugin: Arc::clone(&plugin.identity),
+        caller: invocation.caller,
+        request_id: invocation.request_id,
+        database: runtime.database.clone(),
+        session,
+        cache: runtime.cache.clone(),
+        began_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
+        deadline,
+        limits: *limits,
+        host_calls: 0,
+        log_lines: 0,
+        cursor_open: false,
+        progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
+    }
 }
 
 /// An instance with a call. However the call ends, the instance is not used again, and the next one
@@ -53,50 +123,40 @@ pub(crate) async fn invoke(
 struct Running {
     instance: Option<Instance>,
     plugin: Arc<Plugin>,
+    background: Arc<Background>,
+    cpu: Arc<Cpu>,
+    report: CallReport,
+    /// Given back when the instance is gone.
+    places: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 impl Running {
-    async fn start(
-        plugin: &Arc<Plugin>,
-        runtime: &Runtime,
-        invocation: Invocation,
-        deadline: tokio::time::Instant,
-        stop_at: Instant,
-    ) -> Result<Self, CallError> {
-        let mut instance = plugin.instances.take().await.map_err(|e| stopped(&e))?;
-        let limits = plugin.limits;
-        let session = runtime.database.session(
-            invocation.caller.identity.clone(),
-            SessionLimits {
-                rows_max: limits.rows_max,
-                bytes_max: limits.bytes_max,
-                deadline,
-                schemas: Arc::clone(&plugin.identity.schemas),
-                collections: Arc::clone(&plugin.identity.collections),
-            },
-        );
-        let session = Arc::new(session);
-        invocation.report.started(&session);
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let call = Call {
-            plugin: Arc::clone(&plugin.identity),
-            caller: invocation.caller,
-            request_id: invocation.request_id,
-            database: runtime.database.clone(),
-            session,
-            cache: runtime.cache.clone(),
-            began_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
-            deadline,
-            limits,
-            host_calls: 0,
-            log_lines: 0,
-            cursor_open: false,
-            progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
-        };
-        instance.store.data_mut().begin(call, stop_at);
-        // The epoch went on while the instance waited; without this its first act would be to yield.
+    async fn serve(
+        mut self,
+        call: Call,
+        tool: Arc<LoadedTool>,
+        arguments: String,
+        stop_at: tokio::time::Instant,
+    ) -> Result<ToolOutput, CallError> {
+        self.begin(call, stop_at.into_std()).await.map_err(|e| stopped(&e))?;
+        let outcome = tokio::time::timeout_at(stop_at, self.run(&tool.info.name, &arguments)).await;
+        self.finish();
+        let output = outcome.map_err(|_| timeout())??;
+        if check_size(&output, &tool.limits)? > OUTPUT_BYTES_HERE_MAX {
+            self.cpu.set_long();
+            tokio::task::yield_now().await;
+        }
+        check_output(output, &tool)
+    }
+
+    async fn begin(&mut self, call: Call, stop_at: Instant) -> wasmtime::Result<()> {
+        let mut instance = self.plugin.instances.take(&self.cpu).await?;
+        instance.set_limits(&call.limits)?;
+        instance.store.data_mut().begin(call, stop_at, Arc::clone(&self.cpu));
+        // The epoch went on while the instance waited; without this its first act would be to tick.
         instance.store.set_epoch_deadline(1);
-        Ok(Self { instance: Some(instance), plugin: Arc::clone(plugin) })
+        self.instance = Some(instance);
+        Ok(())
     }
 
     async fn run(&mut self, tool: &str, arguments: &str) -> Result<Output, CallError> {
@@ -124,22 +184,40 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let (instance, plugin) = (self.instance.take(), Arc::clone(&self.plugin));
-        if let Ok(tokio) = tokio::runtime::Handle::try_current() {
-            tokio.spawn(async move {
-                drop(instance);
-                plugin.instances.top_up().await;
-            });
+        let (instance, places) = (self.instance.take(), self.places.take());
+        let call = instance.as_ref().and_then(|instance| instance.store.data().call());
+        self.report.ended(self.cpu.used(), call.map_or(0, |call| call.host_calls));
+        let Ok(tokio) = tokio::runtime::Handle::try_current() else { return };
+        let (plugin, background) = (Arc::clone(&self.plugin), Arc::clone(&self.background));
+        let cpu = Arc::new(Cpu::default());
+        if self.cpu.is_long() {
+            // What computed for long may have written much, and resetting that takes its time.
+            cpu.set_long();
         }
+        tokio.spawn(async move {
+            let making = Arc::clone(&plugin);
+            let behind = Arc::clone(&cpu);
+            let work = async move {
+                drop(instance);
+                drop(places);
+                making.instances.top_up(&behind).await;
+            };
+            background.carry(&plugin.identity.name, cpu, work).await;
+        });
     }
 }
 
-fn check_output(output: Output, tool: &LoadedTool, limits: &Limits) -> Result<ToolOutput, CallError> {
-    let broken = |inner: String| CallError::Stopped { inner };
+fn check_size(output: &Output, limits: &Limits) -> Result<usize, CallError> {
     let bytes = output.structured.len() + output.text.as_ref().map_or(0, String::len);
-    if bytes > limits.output_bytes_max as usize {
-        return Err(broken(format!("limit `output_bytes_max` reached: the result has {bytes} bytes")));
+    if bytes <= limits.output_bytes_max as usize {
+        return Ok(bytes);
     }
+    let inner = format!("limit `output_bytes_max` reached: the result has {bytes} bytes");
+    Err(CallError::Stopped { limit: Some("output_bytes_max"), inner })
+}
+
+fn check_output(output: Output, tool: &LoadedTool) -> Result<ToolOutput, CallError> {
+    let broken = |inner: String| CallError::Stopped { limit: None, inner: clip(&inner) };
     let structured: Value = serde_json::from_str(&output.structured)
         .map_err(|e| broken(format!("its structured result is not JSON: {e}")))?;
     tool.output.check(&structured).map_err(|e| broken(format!("its result breaks its own schema: {e}")))?;
@@ -165,7 +243,19 @@ fn refused(error: Error) -> CallError {
 }
 
 fn stopped(trap: &wasmtime::Error) -> CallError {
-    CallError::Stopped { inner: clip(&format!("{trap:#}")) }
+    if trap.is::<PoolConcurrencyLimitError>() {
+        // Places are counted before a call begins, so this is the host's mistake and no plugin's.
+        return CallError::Busy { limit: "instances_max" };
+    }
+    let limit = match (trap.downcast_ref(), trap.downcast_ref(), trap.downcast_ref()) {
+        (Some(Stop::Limit(limit)), ..) => Some(*limit),
+        (_, Some(Trap::StackOverflow), _) => Some("stack_kib"),
+        (_, Some(Trap::OutOfFuel), _) => Some("fuel"),
+        (.., Some(ResourceTableError::Full)) => Some("handles"),
+        _ => None,
+    };
+    let named = limit.map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
+    CallError::Stopped { limit, inner: clip(&format!("{named}{trap:#}")) }
 }
 
 /// Bounded, and without the control characters that a guest's words may hold.

@@ -20,10 +20,12 @@
 )]
 
 mod acts;
+mod background;
 mod bindings;
 mod cache;
 mod call;
 mod config;
+mod cpu;
 mod directory;
 mod engine;
 mod error;
@@ -46,7 +48,7 @@ pub use acts::{Act, ActKind, Acts};
 pub use call::{Caller, Invocation, Progress, ToolInfo, ToolOutput};
 pub use config::RuntimeConfig;
 pub use error::{CallError, LoadError, RuntimeError};
-pub use grants::{Grants, OperatorGrants};
+pub use grants::{CacheGrant, Grants, LogGrant, LogLevel, MetricsGrant, OperatorGrants, SqlGrant, VectorGrant};
 pub use limits::{LimitCaps, LimitRequest, Limits};
 pub use manifest::{Manifest, PluginMeta, ToolManifest};
 pub use registry::Refusal;

@@ -27,7 +27,18 @@ macro_rules! limits {
             fn default() -> Self { Self { $($name: $cap,)* } }
         }
 
+        impl Limits {
+            /// The names of all limits.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+        }
+
         impl LimitRequest {
+            /// This request, and `base` where it asks for nothing: a tool's limits over its plugin's.
+            #[must_use]
+            pub fn over(&self, base: &Self) -> Self {
+                Self { $($name: self.$name.or(base.$name),)* }
+            }
+
             /// What a call gets: what is asked for, or the default, never above the cap.
             ///
             /// # Errors
@@ -56,18 +67,27 @@ limits! {
     memory_mib: u32 = 64, cap 256;
     /// Elements of all tables together.
     table_elements: u32 = 20_000, cap 100_000;
+    /// Handles of host resources held at once: cursors, and what WASI gives.
+    handles: u32 = 1_000, cap 10_000;
     /// Wall-clock time of a call, in milliseconds.
     deadline_ms: u32 = 10_000, cap 60_000;
-    /// Calls of host functions.
+    /// Time on a processor, in milliseconds; waiting for the host is free.
+    cpu_ms: u32 = 5_000, cap 60_000;
+    /// Instructions, about: the same call with the same data spends the same on every machine. 0, which
+    /// cannot be asked for: not counted. Counting makes the whole plugin slower.
+    fuel: u64 = 0, cap 1_000_000_000_000;
+    /// Calls of host functions, those of WASI included.
     host_calls: u32 = 1_000, cap 100_000;
-    /// Rows out of the database.
+    /// Rows of one result.
     rows_max: u32 = 10_000, cap 1_000_000;
-    /// Bytes of values out of the database.
+    /// Bytes of values out of the database, all results together.
     bytes_max: u64 = 32 << 20, cap 256 << 20;
     /// Bytes of the result: JSON and text together.
     output_bytes_max: u32 = 4 << 20, cap 16 << 20;
     /// Lines in the log; further ones are counted and dropped.
     log_lines_max: u32 = 100, cap 10_000;
+    /// Calls of the plugin at once, all tools and callers together; a further one waits.
+    concurrent_calls: u32 = 64, cap 256;
 }
 
 impl Limits {
@@ -76,6 +96,10 @@ impl Limits {
 
     pub(crate) fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms.into())
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_millis(self.cpu_ms.into())
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -93,6 +117,14 @@ mod tests {
         let limits = LimitRequest { rows_max: Some(5), ..LimitRequest::default() }.resolve(&caps);
         let limits = limits.expect("within the caps");
         assert_eq!((limits.rows_max, limits.deadline_ms, limits.memory_mib), (5, 2_000, 64));
+    }
+
+    #[test]
+    fn a_tool_asks_over_its_plugin() {
+        let plugin = LimitRequest { rows_max: Some(5), cpu_ms: Some(7), ..LimitRequest::default() };
+        let tool = LimitRequest { rows_max: Some(9), ..LimitRequest::default() };
+        let limits = tool.over(&plugin).resolve(&LimitCaps::default()).expect("within the caps");
+        assert_eq!((limits.rows_max, limits.cpu_ms, limits.fuel), (9, 7, 0));
     }
 
     #[test]

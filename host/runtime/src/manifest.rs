@@ -1,6 +1,6 @@
 //! The manifest: what people review, and the only thing that agents are told about a plugin.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,6 +24,9 @@ pub struct Manifest {
     /// The limits that it asks for.
     #[serde(default)]
     pub limits: LimitRequest,
+    /// The limits that single tools ask for, by the tool's name. What is left out is as in `limits`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tool_limits: BTreeMap<String, LimitRequest>,
     /// Its tools. In `plugin.toml` they are left out when the component describes them itself.
     #[serde(default)]
     pub tools: Vec<ToolManifest>,
@@ -104,6 +107,16 @@ impl Manifest {
                 return Err(format!("it names the tool {:?} twice", tool.name));
             }
         }
+        for (tool, limits) in &self.tool_limits {
+            if !seen.contains(tool) {
+                return Err(format!("[tool_limits.{tool}] names a tool that it does not have"));
+            }
+            if limits.concurrent_calls.is_some() {
+                return Err(format!(
+                    "[tool_limits.{tool}] has `concurrent_calls`, which is the whole plugin's: put it into [limits]"
+                ));
+            }
+        }
         Ok(())
     }
 }
@@ -158,7 +171,7 @@ mod tests {
     #[test]
     fn each_rule_refuses_with_its_words() {
         type Change = fn(&mut Manifest);
-        let changes: [(Change, &str); 8] = [
+        let changes: [(Change, &str); 10] = [
             (|m| m.contract = "9.0.0".into(), "contract"),
             (|m| m.plugin.name = "A".into(), "plugin name"),
             (|m| m.plugin.name = "-a".into(), "plugin name"),
@@ -166,6 +179,14 @@ mod tests {
             (|m| m.tools.clear(), "0 tools"),
             (|m| m.tools.push(m.tools[0].clone()), "twice"),
             (|m| m.tools[0].name = "t-1".into(), "tool name"),
+            (|m| drop(m.tool_limits.insert("t_2".into(), LimitRequest::default())), "tool_limits.t_2"),
+            (
+                |m| {
+                    let limits = LimitRequest { concurrent_calls: Some(1), ..LimitRequest::default() };
+                    m.tool_limits.insert("t_1".into(), limits);
+                },
+                "concurrent_calls",
+            ),
             (|m| m.tools[0].description = "safe\u{202E}evil".into(), "U+202E"),
         ];
         for (change, words) in changes {

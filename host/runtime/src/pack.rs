@@ -57,7 +57,7 @@ pub async fn pack(component: &[u8], plugin_toml: &str) -> Result<Vec<u8>, LoadEr
 pub fn inspect(component: &[u8]) -> Result<Manifest, LoadError> {
     let manifest = plugin::read_manifest(component)?;
     for tool in &manifest.tools {
-        LoadedTool::compile(tool, &manifest.plugin.name)?;
+        LoadedTool::schemas(tool)?;
     }
     Ok(manifest)
 }

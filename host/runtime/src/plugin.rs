@@ -1,21 +1,20 @@
 //! One plugin, from the bytes of a file to something that can be called.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sha2::{Digest as _, Sha256};
-use wasmtime::{
-    Engine,
-    component::{Component, HasSelf, Linker},
-};
+use tokio::sync::Semaphore;
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
     bindings::{self, stockade::plugin as wit},
     call::ToolInfo,
+    engine::Engines,
     error::LoadError,
     grants::{Grants, OperatorGrants},
     limits::{LimitCaps, Limits},
     manifest::{CONTRACT, Manifest, ToolManifest},
-    ready::{ReadyInstances, ReadySlots},
+    ready::{Making, ReadyInstances, ReadySlots},
     schema::Schema,
     section,
     state::CallState,
@@ -37,9 +36,10 @@ pub(crate) struct PluginIdentity {
 /// A loaded plugin.
 pub(crate) struct Plugin {
     pub(crate) identity: Arc<PluginIdentity>,
-    pub(crate) limits: Limits,
-    pub(crate) tools: Vec<LoadedTool>,
+    pub(crate) tools: Vec<Arc<LoadedTool>>,
     pub(crate) instances: ReadyInstances,
+    /// Calls at once.
+    pub(crate) calls: Arc<Semaphore>,
 }
 
 /// A tool whose schemas are compiled.
@@ -47,14 +47,16 @@ pub(crate) struct LoadedTool {
     pub(crate) info: Arc<ToolInfo>,
     pub(crate) input: Schema,
     pub(crate) output: Schema,
+    pub(crate) limits: Limits,
 }
 
 /// What loading needs besides the file.
 #[derive(Clone)]
 pub(crate) struct Loader {
-    pub(crate) engine: Engine,
+    pub(crate) engines: Engines,
     pub(crate) caps: LimitCaps,
     pub(crate) slots: ReadySlots,
+    pub(crate) start: Duration,
 }
 
 impl Loader {
@@ -64,10 +66,20 @@ impl Loader {
         let name = &manifest.plugin.name;
         operator.check(name, &manifest.grants).map_err(LoadError::NotGranted)?;
         let limits = manifest.limits.resolve(&self.caps).map_err(LoadError::Manifest)?;
-        let tools = manifest.tools.iter().map(|tool| LoadedTool::compile(tool, name)).collect::<Result<_, _>>()?;
+        let tools = manifest.tools.iter().map(|tool| {
+            let asked = manifest.tool_limits.get(&tool.name).cloned().unwrap_or_default().over(&manifest.limits);
+            let limits = asked
+                .resolve(&self.caps)
+                .map_err(|e| LoadError::Manifest(format!("limits of the tool {:?}: {e}", tool.name)))?;
+            LoadedTool::compile(tool, name, limits).map(Arc::new)
+        });
+        let tools = tools.collect::<Result<Vec<_>, LoadError>>()?;
 
-        let component = Component::from_binary(&self.engine, bytes)
+        let counts_fuel = tools.iter().any(|tool| tool.limits.fuel > 0);
+        let engine = self.engines.get(counts_fuel).map_err(|e| LoadError::Contract(e.to_string()))?;
+        let component = Component::from_binary(engine, bytes)
             .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
+        let places = self.engines.places(&component).map_err(LoadError::NotAComponent)?;
         let linker = link(&component, &manifest.grants)?;
         let pre = linker
             .instantiate_pre(&component)
@@ -81,8 +93,13 @@ impl Loader {
             collections: Arc::new(manifest.grants.vector.as_ref().map(|g| g.collections.clone()).unwrap_or_default()),
             grants: manifest.grants,
         };
-        let instances = ReadyInstances::new(pre, limits, self.slots.clone());
-        Ok(Plugin { identity: Arc::new(identity), limits, tools, instances })
+        let making = Making { pre, limits, counts_fuel, places, start: self.start };
+        Ok(Plugin {
+            identity: Arc::new(identity),
+            tools,
+            instances: ReadyInstances::new(making, self.slots.clone()),
+            calls: Arc::new(Semaphore::new(limits.concurrent_calls as usize)),
+        })
     }
 }
 
@@ -94,15 +111,21 @@ pub(crate) fn read_manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
 }
 
 impl LoadedTool {
-    /// Compile a tool's schemas.
-    pub(crate) fn compile(tool: &ToolManifest, plugin: &str) -> Result<Self, LoadError> {
+    /// Compile a tool's input and output schema.
+    pub(crate) fn schemas(tool: &ToolManifest) -> Result<(Schema, Schema), LoadError> {
         let compile = |which: &str, schema| {
             Schema::compile(schema)
                 .map_err(|e| LoadError::Manifest(format!("the {which} schema of {:?} is wrong: {e}", tool.name)))
         };
+        Ok((compile("input", &tool.input_schema)?, compile("output", &tool.output_schema)?))
+    }
+
+    fn compile(tool: &ToolManifest, plugin: &str, limits: Limits) -> Result<Self, LoadError> {
+        let (input, output) = Self::schemas(tool)?;
         Ok(Self {
-            input: compile("input", &tool.input_schema)?,
-            output: compile("output", &tool.output_schema)?,
+            input,
+            output,
+            limits,
             info: Arc::new(ToolInfo {
                 name: tool.name.clone(),
                 title: tool.title.clone(),

@@ -2,20 +2,18 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::Store;
 
 use crate::{
     bindings::{Plugin as Bindings, PluginPre},
+    cpu::Cpu,
     limits::Limits,
     state::{CallState, Stop},
 };
-
-/// Time for a component's start functions; they run before any call.
-const START_MAX: Duration = Duration::from_secs(1);
 
 /// An instance and its store.
 pub(crate) struct Instance {
@@ -37,59 +35,89 @@ impl ReadySlots {
     }
 }
 
+/// How instances of one plugin are made.
+pub(crate) struct Making {
+    pub(crate) pre: PluginPre<CallState>,
+    pub(crate) limits: Limits,
+    /// Whether the plugin's code counts its instructions.
+    pub(crate) counts_fuel: bool,
+    /// Places of the pool that an instance takes.
+    pub(crate) places: u32,
+    /// Time for the start functions; they run before any call.
+    pub(crate) start: Duration,
+}
+
 /// The waiting instances of one plugin.
 pub(crate) struct ReadyInstances {
-    pre: PluginPre<CallState>,
-    limits: Limits,
+    making: Making,
     slots: ReadySlots,
     waiting: Mutex<Vec<(Instance, OwnedSemaphorePermit)>>,
 }
 
 impl ReadyInstances {
-    pub(crate) fn new(pre: PluginPre<CallState>, limits: Limits, slots: ReadySlots) -> Self {
-        Self { pre, limits, slots, waiting: Mutex::default() }
+    pub(crate) fn new(making: Making, slots: ReadySlots) -> Self {
+        Self { making, slots, waiting: Mutex::default() }
+    }
+
+    /// Places of the pool that an instance takes.
+    pub(crate) fn places(&self) -> u32 {
+        self.making.places
     }
 
     /// An instance that no call has seen.
-    pub(crate) async fn take(&self) -> wasmtime::Result<Instance> {
+    pub(crate) async fn take(&self, cpu: &Arc<Cpu>) -> wasmtime::Result<Instance> {
         let waiting = self.lock().pop();
         match waiting {
             Some((instance, _permit)) => Ok(instance),
-            None => self.instantiate().await,
+            None => self.instantiate(cpu).await,
         }
     }
 
     /// Make instances until enough wait. A plugin that fails to start is left to fail in its calls,
     /// where the failure is reported.
-    pub(crate) async fn top_up(&self) {
+    pub(crate) async fn top_up(&self, cpu: &Arc<Cpu>) {
         while self.lock().len() < self.slots.per_plugin {
-            let Ok(permit) = Arc::clone(&self.slots.all).try_acquire_owned() else { return };
-            let Ok(instance) = self.instantiate().await else { return };
+            let Ok(permit) = Arc::clone(&self.slots.all).try_acquire_many_owned(self.places()) else { return };
+            let Ok(instance) = self.instantiate(cpu).await else { return };
             self.lock().push((instance, permit));
         }
     }
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance> {
-        let state = CallState::new(&self.limits, Instant::now() + START_MAX);
-        let mut store = Store::new(self.pre.engine(), state);
+    async fn instantiate(&self, cpu: &Arc<Cpu>) -> wasmtime::Result<Instance> {
+        let Making { pre, limits, start, .. } = &self.making;
+        let mut store = Store::new(pre.engine(), CallState::new(limits, *start, Arc::clone(cpu)));
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(self.limits.memory_bytes());
+        bound(&mut store, limits);
+        if self.making.counts_fuel {
+            store.set_fuel(u64::MAX)?;
+        }
         store.set_epoch_deadline(1);
-        // At every tick: make room for other calls, or stop.
-        store.epoch_deadline_callback(|store| {
-            if Instant::now() < store.data().stop_at {
-                Ok(UpdateDeadline::Yield(1))
-            } else {
-                Err(Stop::Limit("deadline_ms").into())
-            }
-        });
+        store.epoch_deadline_callback(|mut store| store.data_mut().tick());
         // The clock of the epoch runs while the guest does; a start function that waits in the host does not.
-        let started = tokio::time::timeout(START_MAX, self.pre.instantiate_async(&mut store)).await;
-        let bindings = started.map_err(|_| Stop::Limit("start"))??;
+        let started = tokio::time::timeout(*start, pre.instantiate_async(&mut store)).await;
+        let bindings = started.map_err(|_| Stop::Limit("start_ms"))??;
         Ok(Instance { store, bindings })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instance, OwnedSemaphorePermit)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Instance {
+    /// Put the limits of the call's tool in the place of the plugin's.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) -> wasmtime::Result<()> {
+        bound(&mut self.store, limits);
+        if limits.fuel > 0 {
+            self.store.set_fuel(limits.fuel)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the store itself bounds: bytes that a host call may take out of the guest, and handles.
+fn bound(store: &mut Store<CallState>, limits: &Limits) {
+    store.set_hostcall_fuel(limits.memory_bytes());
+    // A handle of the guest for each of the host's, and as many of its own.
+    store.set_max_component_handles((limits.handles as usize).saturating_mul(2));
 }

@@ -74,7 +74,7 @@ impl Snapshot {
         self.tools.values().map(|(plugin, _)| (plugin.identity.name.as_str(), &plugin.identity)).collect()
     }
 
-    pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &LoadedTool)> {
+    pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &Arc<LoadedTool>)> {
         let (plugin, index) = self.tools.get(tool)?;
         Some((plugin, plugin.tools.get(*index)?))
     }

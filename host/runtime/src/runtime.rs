@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     acts::Acts,
+    background::{Background, step_back},
     cache::PluginCache,
     call::{Caller, Invocation, ToolInfo, ToolOutput},
     config::RuntimeConfig,
     directory::Directory,
-    engine,
+    engine::Engines,
     error::{CallError, RuntimeError},
     invoke,
     plugin::Loader,
@@ -30,7 +31,9 @@ const RESCAN: Duration = Duration::from_secs(5);
 pub struct Runtime {
     pub(crate) database: Database,
     pub(crate) cache: PluginCache,
-    pub(crate) calls: Semaphore,
+    /// Places of the pool for instances that serve.
+    pub(crate) instances: Arc<Semaphore>,
+    pub(crate) background: Arc<Background>,
     registry: Registry,
     acts: Acts,
     stop: CancellationToken,
@@ -45,19 +48,24 @@ impl Runtime {
     /// # Errors
     /// When the engine cannot be built, or the directory or the grants file cannot be read.
     pub async fn start(config: &RuntimeConfig, database: Database, acts: Acts) -> Result<Arc<Self>, RuntimeError> {
-        let engine = engine::start(config)?;
-        let loader =
-            Loader { engine, caps: config.limits, slots: ReadySlots::new(config.instances_ready, config.calls_max) };
+        config.check()?;
+        let loader = Loader {
+            engines: Engines::start(config)?,
+            caps: config.limits,
+            slots: ReadySlots::new(config.instances_ready, config.instances_max),
+            start: Duration::from_millis(config.start_ms.into()),
+        };
         let directory = Directory::open(config.clone(), loader)?;
         let changed = Arc::new(Notify::new());
         let watcher = watch_files(config, Arc::clone(&changed))?;
-        let (directory, first) = scan(directory).await;
+        let (directory, first) = scan(directory, None).await;
         let registry = Registry::new(Snapshot::default());
         registry.replace(first?).into_iter().for_each(&*acts);
         let runtime = Arc::new(Self {
             database,
             cache: PluginCache::new(config.cache_bytes_max),
-            calls: Semaphore::new(config.calls_max as usize),
+            instances: Arc::new(Semaphore::new(config.instances_max as usize)),
+            background: Background::start()?,
             registry,
             acts,
             stop: CancellationToken::new(),
@@ -108,15 +116,18 @@ impl Runtime {
     /// Stop watching the directory and refuse new calls.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        self.calls.close();
+        self.instances.close();
     }
 
     async fn follow(&self, mut directory: Directory, changed: &Notify) {
+        // Compiling a large plugin takes all processors for seconds; calls go first.
+        let aside = rayon::ThreadPoolBuilder::new().thread_name(|_| "compile".into()).start_handler(|_| step_back());
+        let aside = aside.build().map(Arc::new).ok();
         loop {
             if tokio::time::timeout(RESCAN, changed.notified()).await.is_ok() {
                 while tokio::time::timeout(QUIET, changed.notified()).await.is_ok() {}
             }
-            let (scanned, snapshot) = scan(directory).await;
+            let (scanned, snapshot) = scan(directory, aside.clone()).await;
             directory = scanned;
             match snapshot {
                 Ok(snapshot) => self.registry.replace(snapshot).into_iter().for_each(&*self.acts),
@@ -126,10 +137,16 @@ impl Runtime {
     }
 }
 
-/// Scan on a thread where compiling hurts nobody.
-async fn scan(mut directory: Directory) -> (Directory, Result<Snapshot, RuntimeError>) {
+/// Scan where blocking is allowed, and compile on the threads of `aside`.
+async fn scan(
+    mut directory: Directory,
+    aside: Option<Arc<rayon::ThreadPool>>,
+) -> (Directory, Result<Snapshot, RuntimeError>) {
     let scanned = tokio::task::spawn_blocking(move || {
-        let snapshot = directory.scan();
+        let snapshot = match aside {
+            Some(aside) => aside.install(|| directory.scan()),
+            None => directory.scan(),
+        };
         (directory, snapshot)
     });
     match scanned.await {

@@ -1,14 +1,18 @@
 //! What a store holds: one instance's limits, and the one call that it serves.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use stockade_db::{Database, Session};
-use wasmtime::{ResourceLimiter, component::ResourceTable};
+use wasmtime::{ResourceLimiter, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::{
     cache::PluginCache,
     call::{Caller, Progress},
+    cpu::Cpu,
     interfaces::wasi::EmptyWasi,
     limits::Limits,
     plugin::PluginIdentity,
@@ -25,16 +29,20 @@ pub(crate) enum Stop {
     CursorOpen,
 }
 
-/// Handles of host resources that an instance may hold at once: cursors, and what WASI gives.
-const RESOURCES_MAX: usize = 1_000;
+/// What a call may compute on a worker of the server. A tick that finds less has found a call that waited.
+const BURST: Duration = Duration::from_millis(1);
 
 /// The data of a store.
 pub(crate) struct CallState {
     pub(crate) limiter: Limiter,
     pub(crate) resources: ResourceTable,
-    /// When the guest is stopped, wherever it is.
-    pub(crate) stop_at: Instant,
     pub(crate) wasi: EmptyWasi,
+    /// When the guest is stopped, wherever it is, and by which limit.
+    stop_at: (Instant, &'static str),
+    cpu: Arc<Cpu>,
+    cpu_max: Duration,
+    /// A limit that was reached where nothing could be stopped; the next tick does.
+    reached: Option<&'static str>,
     call: Option<Call>,
 }
 
@@ -61,33 +69,63 @@ pub(crate) struct ProgressReports {
 }
 
 impl CallState {
-    pub(crate) fn new(limits: &Limits, stop_at: Instant) -> Self {
+    /// Of an instance that has `start` for its start functions.
+    pub(crate) fn new(limits: &Limits, start: Duration, cpu: Arc<Cpu>) -> Self {
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(RESOURCES_MAX);
+        resources.set_max_capacity(limits.handles as usize);
         Self {
-            limiter: Limiter { memory_left: limits.memory_bytes(), table_left: limits.table_elements as usize },
+            limiter: Limiter::new(limits),
             resources,
-            stop_at,
             wasi: EmptyWasi::default(),
+            stop_at: (Instant::now() + start, "start_ms"),
+            cpu,
+            cpu_max: start,
+            reached: None,
             call: None,
         }
     }
 
     /// Give the instance its call. It gets one.
-    pub(crate) fn begin(&mut self, call: Call, stop_at: Instant) {
+    pub(crate) fn begin(&mut self, call: Call, stop_at: Instant, cpu: Arc<Cpu>) {
         debug_assert!(self.call.is_none(), "an instance serves one call");
-        self.stop_at = stop_at;
+        self.limiter.set(&call.limits);
+        self.resources.set_max_capacity(call.limits.handles as usize);
+        self.wasi.set_now(call.began_us);
+        self.stop_at = (stop_at, "deadline_ms");
+        self.cpu = cpu;
+        self.cpu_max = call.limits.cpu();
         self.call = Some(call);
+    }
+
+    /// At every tick at which the guest runs: stop it, or let it go on, here or in the background.
+    pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let used = self.cpu.used();
+        let (stop_at, limit) = self.stop_at;
+        let reached = match self.reached {
+            None if Instant::now() >= stop_at => Some(limit),
+            None if used >= self.cpu_max => Some("cpu_ms"),
+            reached => reached,
+        };
+        match reached {
+            Some(limit) => Err(Stop::Limit(limit).into()),
+            None if used < BURST => Ok(UpdateDeadline::Continue(1)),
+            None => {
+                self.cpu.set_long();
+                Ok(UpdateDeadline::Yield(1))
+            }
+        }
     }
 
     /// The call, and one host call of its budget.
     pub(crate) fn enter(&mut self) -> wasmtime::Result<&mut Call> {
+        self.count_host_call()?;
+        Ok(self.call.as_mut().ok_or(Stop::NoCall)?)
+    }
+
+    fn count_host_call(&mut self) -> Result<(), Stop> {
         let call = self.call.as_mut().ok_or(Stop::NoCall)?;
-        call.host_calls += 1;
-        if call.host_calls > call.limits.host_calls {
-            return Err(Stop::Limit("host_calls").into());
-        }
-        Ok(call)
+        call.host_calls = call.host_calls.saturating_add(1);
+        if call.host_calls > call.limits.host_calls { Err(Stop::Limit("host_calls")) } else { Ok(()) }
     }
 
     /// The call and the table of resources, and one host call of its budget.
@@ -107,34 +145,57 @@ impl CallState {
 }
 
 impl WasiView for CallState {
+    /// What every function of WASI asks for first. It cannot fail: a guest that has called too often is
+    /// stopped at the next tick.
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        if let Err(Stop::Limit(limit)) = self.count_host_call() {
+            self.reached = Some(limit);
+        }
         WasiCtxView { ctx: self.wasi.context(), table: &mut self.resources }
     }
 }
 
-/// Counts down what is left of an instance's memory and tables, all of them together. Running out
-/// is a trap and not a failed `memory.grow`, so that the log can name the limit.
+/// Counts an instance's memory and tables, all of them together. Running out is a trap and not a
+/// failed `memory.grow`, so that the log can name the limit.
 pub(crate) struct Limiter {
-    memory_left: usize,
-    table_left: usize,
+    memory: Taken,
+    table: Taken,
 }
 
-fn take(left: &mut usize, current: usize, desired: usize, limit: &'static str) -> wasmtime::Result<bool> {
-    match left.checked_sub(desired.saturating_sub(current)) {
-        Some(rest) => {
-            *left = rest;
-            Ok(true)
-        }
-        None => Err(Stop::Limit(limit).into()),
+struct Taken {
+    taken: usize,
+    max: usize,
+    limit: &'static str,
+}
+
+impl Taken {
+    fn grow(&mut self, current: usize, desired: usize) -> wasmtime::Result<bool> {
+        self.taken = self.taken.saturating_add(desired.saturating_sub(current));
+        if self.taken > self.max { Err(Stop::Limit(self.limit).into()) } else { Ok(true) }
+    }
+}
+
+impl Limiter {
+    fn new(limits: &Limits) -> Self {
+        let none = |limit| Taken { taken: 0, max: 0, limit };
+        let mut limiter = Self { memory: none("memory_mib"), table: none("table_elements") };
+        limiter.set(limits);
+        limiter
+    }
+
+    /// What the instance has taken already counts. A tool with a smaller limit than that cannot grow.
+    fn set(&mut self, limits: &Limits) {
+        self.memory.max = limits.memory_bytes();
+        self.table.max = limits.table_elements as usize;
     }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        take(&mut self.memory_left, current, desired, "memory_mib")
+        self.memory.grow(current, desired)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        take(&mut self.table_left, current, desired, "table_elements")
+        self.table.grow(current, desired)
     }
 }

@@ -119,7 +119,13 @@ fn words(error: CallError) -> Option<Words> {
         CallError::QueryTimeout { code } => {
             Words::new(Fault::Plugin, "QUERY_TIMEOUT", "the call ran out of time; it may be tried again").detail(code)
         }
-        CallError::Stopped { inner } => Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped").inner(inner),
+        CallError::Busy { limit } => {
+            Words::new(Fault::Host, "SERVER_BUSY", "too many calls are running; try again in a moment").detail(limit)
+        }
+        CallError::Stopped { limit, inner } => {
+            let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped");
+            words.detail(limit.unwrap_or_default()).inner(inner)
+        }
         CallError::Unexpected { inner } => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner(inner),
     })
 }
@@ -169,7 +175,14 @@ mod tests {
                 CallError::QueryTimeout { code: code() },
                 "QUERY_TIMEOUT: the call ran out of time; it may be tried again (request r-1)",
             ),
-            (CallError::Stopped { inner: secret() }, "MCP_ERROR: the tool was stopped (request r-1)"),
+            (
+                CallError::Busy { limit: "a_limit" },
+                "SERVER_BUSY: too many calls are running; try again in a moment (request r-1)",
+            ),
+            (
+                CallError::Stopped { limit: Some("a_limit"), inner: secret() },
+                "MCP_ERROR: the tool was stopped (request r-1)",
+            ),
             (CallError::Unexpected { inner: secret() }, "MCP_ERROR: internal error (request r-1)"),
         ];
         for (error, expected) in cases {

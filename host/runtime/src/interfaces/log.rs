@@ -2,6 +2,7 @@
 
 use crate::{
     bindings::stockade::plugin::log::{Host, Level},
+    grants::LogLevel,
     state::{Call, CallState},
 };
 
@@ -15,8 +16,12 @@ impl Host for CallState {
 }
 
 impl Call {
-    /// Write one line under the plugin's own target, or count it when there were enough.
+    /// Write one line under the plugin's own target, or count it when there were enough. What lies
+    /// below the granted level is neither.
     pub(crate) fn log(&mut self, level: Level, message: &str) {
+        if weight(level) > self.plugin.grants.log_level() {
+            return;
+        }
         self.log_lines = self.log_lines.saturating_add(1);
         if self.log_lines > self.limits.log_lines_max {
             return;
@@ -44,6 +49,16 @@ impl Call {
             let (plugin, request_id) = (self.plugin.name.as_str(), self.request_id.as_str());
             tracing::warn!(target: "stockade::plugin", plugin, request_id, dropped, "lines beyond `log_lines_max` were dropped");
         }
+    }
+}
+
+fn weight(level: Level) -> LogLevel {
+    match level {
+        Level::Trace => LogLevel::Trace,
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
     }
 }
 

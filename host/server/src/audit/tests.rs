@@ -124,8 +124,8 @@ async fn every_way_to_end_has_its_words() {
         (None, "allowed", "CANCELLED"),
         (Some(Failure::Call(CallError::UnknownTool)), "refused", "UNKNOWN_TOOL"),
         (Some(Failure::Call(CallError::InvalidArguments(text()))), "refused", "INVALID_ARGUMENTS"),
-        (Some(Failure::Call(CallError::QueryTimeout { code: "CALLS_MAX".into() })), "refused", "QUERY_TIMEOUT"),
-        (Some(Failure::Call(CallError::Stopped { inner: text() })), "allowed", "STOPPED"),
+        (Some(Failure::Call(CallError::Busy { limit: "instances_max" })), "refused", "SERVER_BUSY"),
+        (Some(Failure::Call(CallError::Stopped { limit: Some("fuel"), inner: text() })), "allowed", "STOPPED"),
         (Some(Failure::Panicked), "allowed", "HOST_ERROR"),
         (Some(Failure::Stopping), "refused", "SERVER_BUSY"),
     ];

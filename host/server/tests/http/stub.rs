@@ -102,7 +102,7 @@ fn failure(with: &str) -> CallError {
     match with {
         "validation" => CallError::Validation { code: "NO_SUCH_STORE".into(), message: "no such store".into() },
         "authorization" => CallError::Authorization { code: "TABLE_NOT_GRANTED".into(), inner: SECRET.into() },
-        "stopped" => CallError::Stopped { inner: SECRET.into() },
+        "stopped" => CallError::Stopped { limit: None, inner: SECRET.into() },
         "panic" => panic!("{SECRET}"),
         _ => CallError::Unexpected { inner: SECRET.into() },
     }

@@ -1,0 +1,148 @@
+//! Limits of the host and of whole plugins, and what a call reports of itself.
+
+use serde_json::json;
+use stockade_runtime::{CallReport, Invocation, Limits, pack::pack};
+use stockade_tests::{Log, Reply, TestApp, raw_guest, raw_manifest};
+
+use super::{
+    attacks::{ATTACKS, Outcome},
+    load::widened,
+};
+
+const SLEEP: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
+    (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
+const FOR_EVER: &str = "(call $block (call $subscribe (i64.const 3600000000000)))";
+
+/// A plugin whose call waits until its deadline, half a second.
+async fn sleeper(name: &str, limits: &str) -> Vec<u8> {
+    let manifest = raw_manifest(name, &format!("[limits]\ndeadline_ms = 500\n{limits}"));
+    pack(&raw_guest(SLEEP, FOR_EVER), &manifest).await.unwrap()
+}
+
+/// Of two calls that began together, one ran and one found no place.
+fn one_was_busy(replies: [Reply; 2], limit: &str) {
+    let mut busy: Vec<_> = replies.iter().filter(|reply| reply.error().starts_with("SERVER_BUSY")).collect();
+    let busy = busy.pop().unwrap_or_else(|| panic!("none is busy: {replies:?}"));
+    assert_eq!(busy.error_without_id(), "SERVER_BUSY: too many calls are running; try again in a moment");
+    let lines = Log::keep().of_call(busy.request_id());
+    let line = lines.iter().find(|line| line["message"] == "call failed").expect("a line");
+    assert_eq!((&line["fault"], &line["detail"]), (&json!("host"), &json!(limit)), "{line}");
+    assert!(replies.iter().any(|reply| reply.error().starts_with("QUERY_TIMEOUT")), "{replies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_call_without_a_place_is_busy_and_nobodys_plugin_is_blamed() {
+    Log::keep();
+    let app = TestApp::builder()
+        .plugins(&["noop"])
+        .component("one-at-a-time", sleeper("one-at-a-time", "concurrent_calls = 1").await)
+        .start()
+        .await;
+    let (client, other) = (app.client("head-office"), app.client("seattle-store"));
+    let (a, b) = tokio::join!(client.call("one_at_a_time", json!({})), other.call("one_at_a_time", json!({})));
+    one_was_busy([a, b], "concurrent_calls");
+    app.stop().await;
+
+    let app = TestApp::builder()
+        .component("sleeper", sleeper("sleeper", "").await)
+        .component("dreamer", sleeper("dreamer", "").await)
+        .plugin_settings("instances_max = 1")
+        .start()
+        .await;
+    let (client, other) = (app.client("head-office"), app.client("seattle-store"));
+    let (a, b) = tokio::join!(client.call("sleeper", json!({})), other.call("dreamer", json!({})));
+    one_was_busy([a, b], "instances_max");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn plugins_of_many_core_instances_and_memories_never_exhaust_the_pool() {
+    let wide = widened(&raw_guest("", ""), 6, 2, 4);
+    let wide = widened(&wide, 50, 0, 0);
+    let app = TestApp::builder()
+        .plugins(&["noop"])
+        .component("wide", pack(&wide, &raw_manifest("wide", "")).await.unwrap())
+        .plugin_settings("instances_max = 8\ninstances_ready = 8")
+        .start()
+        .await;
+    let calls = (0..40).map(|n| {
+        let client = app.client(if n % 2 == 0 { "head-office" } else { "seattle-store" });
+        async move { client.call(if n % 4 == 3 { "noop" } else { "wide" }, json!({})).await }
+    });
+    for reply in futures::future::join_all(calls).await {
+        assert_eq!(reply.structured(), &json!({}));
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_plugin_logs_as_much_and_as_loud_as_it_may() {
+    let log = Log::keep();
+    let app = TestApp::builder().plugins(&["hostile"]).start().await;
+    app.client("head-office").call("three_levels", json!({})).await.structured();
+    let levels = ["debug", "info", "warn"].map(|level| log.containing(&format!("level {level}")).len());
+    assert_eq!(levels, [0, 1, 1], "`debug` was neither asked for nor granted");
+
+    let id = "the-storm-of-this-test";
+    app.app().runtime().call(invocation(&app, "log_storm", id, &CallReport::default())).await.unwrap();
+    let lines = log.of_call(id);
+    assert_eq!(lines.len(), 6, "five lines, and one of how many were dropped");
+    assert_eq!(lines[5]["dropped"], json!(9_995));
+    app.stop().await;
+}
+
+fn invocation(app: &TestApp, tool: &str, request_id: &str, report: &CallReport) -> Invocation {
+    Invocation {
+        caller: app.caller("head-office"),
+        tool: tool.into(),
+        arguments: serde_json::Map::new(),
+        request_id: request_id.into(),
+        progress: None,
+        report: report.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn what_a_call_has_used_is_known_however_it_ended() {
+    let app = TestApp::builder().plugins(&["hostile"]).start().await;
+    let used = async |tool: &str| {
+        let report = CallReport::default();
+        let outcome = app.app().runtime().call(invocation(&app, tool, "usage", &report)).await;
+        (report.host_calls(), report.cpu_us(), report.database().unwrap(), outcome.is_ok())
+    };
+    let (host_calls, _, _, ok) = used("ten_thousand_calls").await;
+    assert!(ok && host_calls == 10_000, "{host_calls}");
+    let (_, cpu_us, database, ok) = used("many_rows").await;
+    assert!(ok && database.rows == 100 && database.bytes >= 400 && cpu_us > 0, "{database:?}, {cpu_us} µs");
+    let (_, cpu_us, _, ok) = used("burn_cpu").await;
+    assert!(!ok && (50_000..200_000).contains(&cpu_us), "it may have 50 ms: {cpu_us} µs");
+    let (host_calls, cpu_us, _, ok) = used("slow_query").await;
+    assert!(!ok && host_calls == 1 && cpu_us < 100_000, "waiting is free: {host_calls} calls, {cpu_us} µs");
+    app.stop().await;
+}
+
+#[test]
+fn every_limit_is_reached_by_a_test_and_stands_in_the_reference() {
+    let by_attacks = ATTACKS.iter().filter_map(|attack| match attack.outcome {
+        Outcome::Stopped(limit) => limit,
+        _ => None,
+    });
+    // Tools whose results are cut, not stopped; and the tests above.
+    let elsewhere =
+        ["rows_max", "bytes_max", "log_lines_max", "concurrent_calls", "instances_max", "core_instances_max"];
+    let reached: Vec<_> = by_attacks.chain(elsewhere).collect();
+    let host = include_str!("../../../host/runtime/README.md");
+    let settings = ["instances_max", "core_instances_max", "stack_kib", "start_ms"];
+    for limit in Limits::NAMES.iter().copied().chain(settings) {
+        assert!(reached.contains(&limit), "no test reaches `{limit}`");
+        assert!(host.contains(&format!("| `{limit}` |")), "no line for `{limit}` in host/runtime/README.md");
+    }
+    let plugins = include_str!("../../../plugins/README.md");
+    for limit in Limits::NAMES {
+        assert!(plugins.contains(&format!("| `{limit}` |")), "no line for `{limit}` in plugins/README.md");
+    }
+}
