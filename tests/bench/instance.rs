@@ -34,6 +34,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             arguments: Map::new(),
             request_id: String::new(),
             progress: None,
+            usage: Arc::default(),
         };
         runtime.call(invocation).await.expect("a result");
     };

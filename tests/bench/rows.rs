@@ -42,6 +42,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             arguments: arguments.clone(),
             request_id: String::new(),
             progress: None,
+            usage: Arc::default(),
         };
         let output = runtime.call(invocation).await.expect("a result");
         assert_eq!(output.structured["rows"], 100_000);

@@ -28,6 +28,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             arguments: arguments.clone(),
             request_id: String::new(),
             progress: None,
+            usage: Arc::default(),
         };
         runtime.call(invocation).await.expect("a result");
     };

@@ -11,5 +11,7 @@ mod bad_input;
 mod callers;
 mod cancel;
 mod hostile;
+mod oauth;
 mod plugins;
+mod tenants;
 mod tools;

@@ -40,6 +40,7 @@ pub struct TestAppBuilder {
     limits: String,
     server: String,
     database: String,
+    sections: String,
 }
 
 impl TestAppBuilder {
@@ -64,6 +65,12 @@ impl TestAppBuilder {
     /// Lines of the section `[plugins.limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         writeln!(self.limits, "{lines}").expect("text");
+        self
+    }
+
+    /// Whole sections, with their heads.
+    pub fn sections(mut self, text: &str) -> Self {
+        writeln!(self.sections, "{text}").expect("text");
         self
     }
 
@@ -99,7 +106,7 @@ impl TestAppBuilder {
              [embedders.minilm]\nkind = \"candle\"\ndirectory = \"{}\"\n\
              [collections.products]\nfunction = \"retail.search_products_by_description\"\nembedder = \"minilm\"\ndimension = 384\n\
              [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n\
-             [plugins.limits]\n{}\n",
+             [plugins.limits]\n{}\n{}\n",
             self.server,
             database.login_url,
             database.context_key_file.display(),
@@ -107,6 +114,7 @@ impl TestAppBuilder {
             model.display(),
             cache.display(),
             self.limits,
+            self.sections,
         );
         for caller in zava_retail::demo_callers() {
             let roles = caller.roles.iter().map(|role| format!("\"{role}\"")).collect::<Vec<_>>().join(", ");

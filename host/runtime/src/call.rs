@@ -1,6 +1,9 @@
 //! What goes into a call and what comes out of it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -29,6 +32,27 @@ pub struct Invocation {
     pub request_id: String,
     /// Where reports of progress go, if the client asked for them. A full channel drops them.
     pub progress: Option<mpsc::Sender<Progress>>,
+    /// What the call has used, to be read when it has ended, however it ended.
+    pub usage: Arc<CallUsage>,
+}
+
+/// What a call has used. Whoever runs the call writes it, whoever asked for the call reads it, also when
+/// the call failed or was dropped.
+#[derive(Debug, Default)]
+pub struct CallUsage {
+    rows: AtomicU64,
+}
+
+impl CallUsage {
+    /// Enters rows out of the database.
+    pub fn add_rows(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows out of the database.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
 }
 
 /// A report of progress.

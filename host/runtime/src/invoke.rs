@@ -6,11 +6,11 @@ use std::{
 };
 
 use serde_json::Value;
-use stockade_db::SessionLimits;
+use stockade_db::{Session, SessionLimits};
 
 use crate::{
     bindings::{exports::stockade::plugin::tools::Output, stockade::plugin::types::Error},
-    call::{Invocation, ToolOutput},
+    call::{CallUsage, Invocation, ToolOutput},
     error::CallError,
     limits::Limits,
     plugin::{LoadedTool, Plugin},
@@ -52,6 +52,8 @@ pub(crate) async fn invoke(
 struct Running {
     instance: Option<Instance>,
     plugin: Arc<Plugin>,
+    session: Arc<Session>,
+    usage: Arc<CallUsage>,
 }
 
 impl Running {
@@ -64,7 +66,7 @@ impl Running {
     ) -> Result<Self, CallError> {
         let mut instance = plugin.instances.take().await.map_err(|e| stopped(&e))?;
         let limits = plugin.limits;
-        let session = runtime.database.session(
+        let session = Arc::new(runtime.database.session(
             invocation.caller.identity.clone(),
             SessionLimits {
                 rows_max: limits.rows_max,
@@ -73,14 +75,14 @@ impl Running {
                 schemas: Arc::clone(&plugin.identity.schemas),
                 collections: Arc::clone(&plugin.identity.collections),
             },
-        );
+        ));
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let call = Call {
             plugin: Arc::clone(&plugin.identity),
             caller: invocation.caller,
             request_id: invocation.request_id,
             database: runtime.database.clone(),
-            session: Arc::new(session),
+            session: Arc::clone(&session),
             cache: runtime.cache.clone(),
             began_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
             deadline,
@@ -93,7 +95,7 @@ impl Running {
         instance.store.data_mut().begin(call, stop_at);
         // The epoch went on while the instance waited; without this its first act would be to yield.
         instance.store.set_epoch_deadline(1);
-        Ok(Self { instance: Some(instance), plugin: Arc::clone(plugin) })
+        Ok(Self { instance: Some(instance), plugin: Arc::clone(plugin), session, usage: invocation.usage })
     }
 
     async fn run(&mut self, tool: &str, arguments: &str) -> Result<Output, CallError> {
@@ -121,6 +123,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.usage.add_rows(self.session.usage().rows);
         let (instance, plugin) = (self.instance.take(), Arc::clone(&self.plugin));
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
             tokio.spawn(async move {

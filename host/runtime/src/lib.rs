@@ -40,7 +40,7 @@ mod schema;
 mod section;
 mod state;
 
-pub use call::{Caller, Invocation, Progress, ToolInfo, ToolOutput};
+pub use call::{CallUsage, Caller, Invocation, Progress, ToolInfo, ToolOutput};
 pub use config::RuntimeConfig;
 pub use error::{CallError, LoadError, RuntimeError};
 pub use grants::{Grants, OperatorGrants};

@@ -52,10 +52,11 @@ impl StubTools {
     }
 
     async fn run(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
-        let Invocation { caller, tool, arguments, request_id, progress } = invocation;
+        let Invocation { caller, tool, arguments, request_id, progress, usage } = invocation;
         let structured = match tool.as_str() {
             "echo" => {
                 drop(progress);
+                usage.add_rows(arguments.get("rows").and_then(Value::as_u64).unwrap_or(0));
                 tokio::task::yield_now().await;
                 arguments
             }
@@ -120,7 +121,7 @@ fn info(name: &str) -> Arc<ToolInfo> {
         description: format!("What {name} does"),
         input_schema: Arc::clone(&schema),
         output_schema: schema,
-        plugin: "stub".into(),
+        plugin: if name == "report" { "reports".into() } else { "stub".into() },
     })
 }
 
