@@ -34,7 +34,7 @@ impl Issuer {
     /// The sections that trust it, with the reference application's roles.
     fn sections(&self) -> String {
         format!(
-            "[oauth]\nresource = '{RESOURCE}'\nscopes_required = ['tools:call']\n\
+            "[oauth]\nresource = '{RESOURCE}'\n\
              [oauth.issuers.id]\nissuer = '{ISSUER}'\njwks_file = '{}'\ntenant_claim = '/org'\ntenants = {{ o1 = '{}' }}\n\
              [oauth.issuers.id.roles]\n\
              Head = {{ role = 'head_office', reader_role = 'zava_office_reader' }}\n\
@@ -49,7 +49,6 @@ impl Issuer {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         self.sign(&json!({
             "iss": ISSUER, "aud": RESOURCE, "exp": now + 300, "sub": principal, "org": "o1", "roles": [role],
-            "scope": "tools:call",
         }))
     }
 
@@ -105,7 +104,9 @@ async fn no_token_reaches_the_database() {
     let app = TestApp::builder().plugins(&["execute-sales-query"]).sections(&issuer.sections()).start().await;
     let mut admin = app.database.admin().await;
     admin
-        .execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET log_statement = all', current_database()); END $$")
+        .execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET log_statement = ''all''', current_database()); END $$",
+        )
         .await
         .unwrap();
     // Connections that were open before do not log; a dozen calls at once need new ones.

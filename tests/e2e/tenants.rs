@@ -13,8 +13,8 @@ use stockade_server::config::TokenDigest;
 use stockade_tests::{Client, TestApp};
 
 /// Rounds of quiet and flood, by turns, so that what else the machine does meets both.
-const ROUNDS: usize = 6;
-const CALLS: usize = 60;
+const ROUNDS: usize = 5;
+const CALLS: usize = 40;
 const FLOOD: usize = 64;
 /// How much slower the quiet tenant's slowest calls may get.
 const BAR: f64 = 3.0;
@@ -23,9 +23,13 @@ fn greedy() -> String {
     let digest = TokenDigest::of("a-token-for-the-greedy-tenant").to_hex();
     let office = &zava_retail::demo_callers()[0];
     format!(
-        "[callers.greedy]\ntoken_sha256 = '{digest}'\ntenant = 'greedy'\nprincipal = '{}'\nroles = ['head_office']\n\
+        "[tenant_defaults]\ncalls_max = {}\n\
+         [callers.greedy]\ntoken_sha256 = '{digest}'\ntenant = 'greedy'\nprincipal = '{}'\nroles = ['head_office']\n\
          reader_role = '{}'\n",
-        office.principal, office.reader_role
+        // PostgreSQL runs on this machine too: more calls than that only wait for a core, all together.
+        2 * std::thread::available_parallelism().map_or(1, usize::from),
+        office.principal,
+        office.reader_role
     )
 }
 
@@ -78,10 +82,11 @@ async fn measure(app: &TestApp, tool: &'static str, arguments: serde_json::Value
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn a_greedy_tenant_does_not_starve_another() {
-    let plugins = ["execute-sales-query", "get-store-performance"];
-    let app = TestApp::builder().plugins(&plugins).sections(&greedy()).start().await;
+    let app = TestApp::builder().plugins(&["execute-sales-query"]).sections(&greedy()).start().await;
     let query = "SELECT count(*) FROM retail.products AS a CROSS JOIN retail.products AS b";
-    println!("one tenant's calls one after another, while another floods with {FLOOD} connections");
+    println!(
+        "one tenant's calls one after another, while another floods with {FLOOD} connections; `calls_max` of a tenant is twice the cores"
+    );
     println!("| tool | p99 quiet | p99 flooded | ratio | calls of the flood | at most {BAR} x |");
     println!("|---|---|---|---|---|---|");
     let (tool, arguments) = ("execute_sales_query", json!({ "query": query }));

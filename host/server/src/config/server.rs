@@ -33,7 +33,8 @@ server_config! {
     body_bytes_max: usize = 4 << 20;
     /// Levels of lists and objects in each other in a request's body; more than 127 are never read.
     json_depth_max: usize = 64;
-    /// Largest head of a request (line and headers), in bytes (64 KiB); a larger one gets 431.
+    /// Largest head of a request (line and headers), in bytes (64 KiB); a larger one gets 431. It is looked
+    /// at between reads, so that up to as much again may pass.
     header_bytes_max: usize = 64 << 10;
     /// Headers of a request; more get 431.
     headers_max: usize = 100;

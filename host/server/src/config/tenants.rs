@@ -13,7 +13,8 @@ pub struct TenantConfig {
     pub plugins: Option<BTreeSet<String>>,
     /// Tools that the tenant may see and call, of these plugins. Default: all.
     pub tools: Option<BTreeSet<String>>,
-    /// Calls of all its callers that run at once; a further one waits. Default 64.
+    /// Calls of all its callers that run at once; a further one waits. Default 8: fewer than the database
+    /// has connections for us, so that no tenant alone takes them all.
     pub calls_max: Option<usize>,
     /// Calls a minute; a whole minute's may come at once. Default none: no limit.
     pub calls_per_minute_max: Option<u32>,
@@ -50,7 +51,7 @@ impl TenantConfig {
         let limits = TenantLimits {
             plugins: own.plugins.or(rest.plugins),
             tools: own.tools.or(rest.tools),
-            calls_max: own.calls_max.or(rest.calls_max).unwrap_or(64),
+            calls_max: own.calls_max.or(rest.calls_max).unwrap_or(8),
             calls_per_minute_max: own.calls_per_minute_max.or(rest.calls_per_minute_max),
             cpu_s_per_day_max: own.cpu_s_per_day_max.or(rest.cpu_s_per_day_max),
             rows_per_day_max: own.rows_per_day_max.or(rest.rows_per_day_max),

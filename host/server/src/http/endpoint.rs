@@ -89,10 +89,11 @@ impl Endpoint {
 
     /// Lets a request in, or says what it is answered.
     async fn admit(&self, headers: &HeaderMap) -> Result<Guest, Response> {
-        let Admitted { known, scopes, expires } = self.callers.authenticate(headers).await.map_err(|Refused(reason)| {
-            tracing::info!(fault = "caller", reason, "request without a valid token");
-            self.challenge.unauthorized::<Body>()
-        })?;
+        let Admitted { known, scopes, expires } =
+            self.callers.authenticate(headers).await.map_err(|Refused(reason)| {
+                tracing::info!(fault = "caller", reason, "request without a valid token");
+                self.challenge.unauthorized::<Body>()
+            })?;
         let http = HttpSide::new(Arc::clone(&self.callers), scopes);
         if let Some(needed) = http.lacking(None) {
             return Err(self.insufficient_scope(&known, &needed));

@@ -196,7 +196,8 @@ mod tests {
         let unread = queue.line_up(&a);
         drop(given);
         drop(unread);
-        assert_eq!((queue.state().free, queue.state().lanes["a"].running), (1, 0));
+        let state = queue.state();
+        assert_eq!((state.free, state.lanes["a"].running), (1, 0));
     }
 
     #[tokio::test]

@@ -1,6 +1,9 @@
 //! A running server and its two callers, `north` and `south`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Once},
+};
 
 use futures::future::BoxFuture;
 use stockade_server::{
@@ -40,6 +43,7 @@ impl TestServer {
         mut access: AccessConfig,
         ready: Arc<dyn Ready>,
     ) -> Self {
+        listen_to_everything();
         let mut config = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
         change(&mut config);
         let tools = StubTools::new();
@@ -65,6 +69,15 @@ impl TestServer {
     pub(crate) fn south(&self) -> Client {
         Client::new(self.url("/mcp"), Some("token-south"))
     }
+}
+
+/// Whether a line is of interest is remembered for the process: without anybody who listens in all
+/// threads, a test that does may come too late.
+pub(crate) fn listen_to_everything() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("nobody else listens");
+    });
 }
 
 fn callers() -> BTreeMap<String, CallerConfig> {

@@ -14,7 +14,7 @@ use stockade_server::{
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    harness::TestServer,
+    harness::{TestServer, listen_to_everything},
     issuer::{Issuer, access, claims, claims_but},
     signing::TestKey,
 };
@@ -47,6 +47,7 @@ async fn logged(format: LogFormat, work: impl AsyncFnOnce(&TestServer)) -> Strin
 }
 
 async fn logged_with(format: LogFormat, access: AccessConfig, work: impl AsyncFnOnce(&TestServer)) -> String {
+    listen_to_everything();
     let lines = Lines::default();
     let config = LogConfig { level: "trace".into(), format };
     let subscriber = telemetry::subscriber(&config, None, false, lines.clone()).expect("a level");

@@ -227,9 +227,8 @@ async fn whatever_is_wrong_there_is_one_answer() {
     }
     let one = &answers[0].1;
     assert_eq!(one.0, StatusCode::UNAUTHORIZED);
-    for (what, answer) in &answers {
-        assert_eq!(answer, one, "{what}");
-    }
+    let others: Vec<_> = answers.iter().filter(|(_, answer)| answer != one).collect();
+    assert!(others.is_empty(), "{others:#?}");
     assert!(cases.len() >= 110, "{} cases", cases.len());
     assert_eq!(bed.evil.asked(), 0, "nobody asked the attacker's server");
     assert_eq!(bed.issuer.asked(), 1, "unknown key ids do not make the server ask again and again");
@@ -246,7 +245,7 @@ async fn whatever_is_wrong_there_is_one_answer() {
 #[tokio::test]
 async fn a_head_that_is_larger_than_any_is_refused_before_it_is_looked_at() {
     let bed = Bed::new().await;
-    let request = bed.server.client(&"x".repeat(70_000)).post(json_rpc("tools/list", json!({})));
+    let request = bed.server.client(&"x".repeat(200_000)).post(json_rpc("tools/list", json!({})));
     let response = request.send().await.expect("a reply");
     assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
