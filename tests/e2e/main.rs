@@ -12,6 +12,8 @@ mod bad_input;
 mod callers;
 mod cancel;
 mod hostile;
+mod oauth;
 mod plugins;
 mod sandbox;
+mod tenants;
 mod tools;

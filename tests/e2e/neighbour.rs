@@ -40,7 +40,7 @@ async fn load(client: &Client, times: &mut Vec<Duration>) {
     let mut n = 0_u32;
     while Instant::now() < until {
         let began = Instant::now();
-        if n % 4 == 0 {
+        if n.is_multiple_of(4) {
             let query = json!({"query": "SELECT count(*) AS n FROM generate_series(1, 3)"});
             client.call("execute_sales_query", query).await.structured();
         } else {

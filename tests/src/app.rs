@@ -141,7 +141,7 @@ impl TestAppBuilder {
              [embedders.minilm]\nkind = \"candle\"\ndirectory = \"{}\"\n\
              [collections.products]\nfunction = \"retail.search_products_by_description\"\nembedder = \"minilm\"\ndimension = 384\n\
              [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n{}\n\
-             [plugins.limits]\n{}\n",
+             [plugins.limits]\n{}\n{}\n",
             self.server,
             database.login_url,
             database.context_key_file.display(),
@@ -150,6 +150,7 @@ impl TestAppBuilder {
             cache.display(),
             self.plugin_settings,
             self.limits,
+            self.sections,
         );
         let callers = zava_retail::demo_callers();
         let online = callers.iter().find(|caller| caller.key == "online-store").expect("the online store");
@@ -171,7 +172,6 @@ impl TestAppBuilder {
             )
             .expect("text");
         }
-        text.push_str(&self.sections);
         text
     }
 }

@@ -223,10 +223,7 @@ mod tests {
         };
         assert_eq!(background.carry("a", Arc::clone(&cpu), moved).await.as_deref(), Some("background"));
         let panics = async { panic!("there") };
-        let waited = tokio::spawn({
-            let task = background.spawn("a", cpu, Box::pin(panics));
-            async move { task.await }
-        });
+        let waited = tokio::spawn(background.spawn("a", cpu, Box::pin(panics)));
         assert!(waited.await.unwrap_err().is_panic());
         assert!(background.carry("a", Arc::default(), async { true }).await, "the threads live on");
     }

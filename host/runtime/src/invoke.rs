@@ -19,7 +19,7 @@ use crate::{
     limits::Limits,
     plugin::{LoadedTool, Plugin},
     ready::Instance,
-    report::CallReport,
+    report::{CallReport, Used},
     runtime::Runtime,
     state::{Call, ProgressReports, Stop},
 };
@@ -186,7 +186,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         let (instance, places) = (self.instance.take(), self.places.take());
         let call = instance.as_ref().and_then(|instance| instance.store.data().call());
-        self.report.ended(self.cpu.used(), call.map_or(0, |call| call.host_calls));
+        let (host_calls, database) = call.map(|call| (call.host_calls, call.session.usage())).unwrap_or_default();
+        self.report.ended(Used { cpu: self.cpu.used(), host_calls, rows: database.rows, bytes: database.bytes });
         let Ok(tokio) = tokio::runtime::Handle::try_current() else { return };
         let (plugin, background) = (Arc::clone(&self.plugin), Arc::clone(&self.background));
         let cpu = Arc::new(Cpu::default());

@@ -52,6 +52,6 @@ pub use grants::{CacheGrant, Grants, LogGrant, LogLevel, MetricsGrant, OperatorG
 pub use limits::{LimitCaps, LimitRequest, Limits};
 pub use manifest::{Manifest, PluginMeta, ToolManifest};
 pub use registry::Refusal;
-pub use report::CallReport;
+pub use report::{CallReport, Used};
 pub use runtime::Runtime;
 pub use schema::Schema;

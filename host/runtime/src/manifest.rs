@@ -179,7 +179,7 @@ mod tests {
             (|m| m.tools.clear(), "0 tools"),
             (|m| m.tools.push(m.tools[0].clone()), "twice"),
             (|m| m.tools[0].name = "t-1".into(), "tool name"),
-            (|m| drop(m.tool_limits.insert("t_2".into(), LimitRequest::default())), "tool_limits.t_2"),
+            (|m| _ = m.tool_limits.insert("t_2".into(), LimitRequest::default()), "tool_limits.t_2"),
             (
                 |m| {
                     let limits = LimitRequest { concurrent_calls: Some(1), ..LimitRequest::default() };

@@ -1,14 +1,11 @@
-//! What the host learns of a call while it runs.
+//! What the host learns of a call while it runs, and when it is over.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use stockade_db::{Session, Usage};
+use stockade_db::Session;
 
 use crate::plugin::PluginIdentity;
 
@@ -21,11 +18,31 @@ pub struct CallReport(Arc<Inner>);
 struct Inner {
     plugin: OnceLock<Arc<PluginIdentity>>,
     session: OnceLock<Arc<Session>>,
-    cpu_us: AtomicU64,
-    host_calls: AtomicU32,
+    used: OnceLock<Used>,
+    charge: Option<Box<dyn Fn(Used) + Send + Sync>>,
+}
+
+/// What a call has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Time on a processor.
+    pub cpu: Duration,
+    /// Calls of host functions.
+    pub host_calls: u32,
+    /// Rows out of the database.
+    pub rows: u64,
+    /// Bytes of values out of the database.
+    pub bytes: u64,
 }
 
 impl CallReport {
+    /// A report whose call, if it starts, is charged for what it used: once, when its instance is gone.
+    /// That is after the caller has its answer where the caller did not wait for it.
+    #[must_use]
+    pub fn charging(charge: impl Fn(Used) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner { charge: Some(Box::new(charge)), ..Inner::default() }))
+    }
+
     /// The plugin's name, version and SHA-256 in hexadecimal. `None` where there was no such tool.
     #[must_use]
     pub fn plugin(&self) -> Option<(&str, &str, String)> {
@@ -33,32 +50,30 @@ impl CallReport {
         Some((&identity.name, &identity.version, hex::encode(identity.digest)))
     }
 
-    /// What the call has taken out of the database so far. `None` where the tool was not started.
+    /// Rows taken out of the database so far. `None` where the tool was not started.
     #[must_use]
-    pub fn database(&self) -> Option<Usage> {
-        Some(self.0.session.get()?.usage())
+    pub fn rows(&self) -> Option<u64> {
+        Some(self.0.session.get()?.usage().rows)
     }
 
-    /// Time on a processor, in microseconds; known when the call is over, however it ended.
+    /// What the call has used. `None` while it runs, and where it was not started.
     #[must_use]
-    pub fn cpu_us(&self) -> u64 {
-        self.0.cpu_us.load(Ordering::Relaxed)
+    pub fn used(&self) -> Option<Used> {
+        self.0.used.get().copied()
     }
 
-    /// Calls of host functions; known when the call is over, however it ended.
-    #[must_use]
-    pub fn host_calls(&self) -> u32 {
-        self.0.host_calls.load(Ordering::Relaxed)
+    /// Whoever runs the call says at its end what it used. The first to say so counts.
+    pub fn ended(&self, used: Used) {
+        if self.0.used.set(used).is_ok()
+            && let Some(charge) = &self.0.charge
+        {
+            charge(used);
+        }
     }
 
     pub(crate) fn found(&self, plugin: &Arc<PluginIdentity>) {
         // A call has one plugin; were it asked a second time, the first would stand.
         let _ = self.0.plugin.set(Arc::clone(plugin));
-    }
-
-    pub(crate) fn ended(&self, cpu: Duration, host_calls: u32) {
-        self.0.cpu_us.store(u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.0.host_calls.store(host_calls, Ordering::Relaxed);
     }
 
     pub(crate) fn started(&self, session: &Arc<Session>) {
@@ -68,6 +83,6 @@ impl CallReport {
 
 impl std::fmt::Debug for CallReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallReport").field("plugin", &self.plugin()).finish_non_exhaustive()
+        f.debug_struct("CallReport").field("plugin", &self.plugin()).field("used", &self.used()).finish_non_exhaustive()
     }
 }

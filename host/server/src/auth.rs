@@ -1,41 +1,62 @@
-//! Who is calling: bearer tokens, compared in constant time, mapped to callers.
+//! Who is calling: bearer tokens, mapped to callers. A token is one that the configuration knows by its
+//! digest, or a JWT of an issuer that it names; what is wrong with it, only the log says.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+mod bearer;
+mod challenge;
+mod claims;
+mod keys;
+mod known;
+mod oauth;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use stockade_runtime::Caller;
+pub(crate) use challenge::Challenge;
+pub use claims::map as map_claims;
+pub use known::KnownCaller;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use http::HeaderMap;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use crate::config::{CallerConfig, ConfigError, ServerConfig, TokenDigest};
+use crate::{
+    config::{AccessConfig, ConfigError, ServerConfig, TokenDigest},
+    tenants::{Tenant, Tenants},
+};
+use known::{Active, Shares};
+use oauth::{Oauth, Verified};
 
-/// Longest token that is looked at, in bytes. Ours have 68.
+/// Longest token that is looked at where only our own are known, in bytes. They have 68.
 const TOKEN_BYTES_MAX: usize = 512;
 
-/// A caller that the configuration knows, with its share of the server.
-pub struct KnownCaller {
-    /// The name of its table in the configuration. Safe to log.
-    pub name: Arc<str>,
-    /// What tools and the database are told.
-    pub caller: Arc<Caller>,
-    /// HTTP requests under way at once.
-    pub(crate) requests: Arc<Semaphore>,
-    /// Tool calls that run at once.
-    pub(crate) calls: Arc<Semaphore>,
+/// Why a request is not let in. The text is for the log: it holds nothing of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub(crate) &'static str);
+
+/// A request that is let in.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who calls.
+    pub known: Arc<KnownCaller>,
+    /// What this request's token allows, in the issuer's words.
+    pub(crate) scopes: Arc<BTreeSet<String>>,
+    /// When the token expires. Ours do not.
+    pub(crate) expires: Option<Instant>,
 }
 
-impl fmt::Debug for KnownCaller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownCaller").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// All callers, by token and by name.
+/// All who may call.
 pub struct Callers {
     /// Scanned whole at every request, so that time tells nothing about how near a guess was. Callers
     /// are listed in a file: they are few.
-    tokens: Vec<(TokenDigest, Arc<KnownCaller>)>,
-    names: BTreeMap<Arc<str>, Arc<KnownCaller>>,
+    tokens: Vec<(TokenDigest, Admitted)>,
+    names: BTreeMap<String, Arc<KnownCaller>>,
+    tenants: Tenants,
+    oauth: Option<Oauth>,
+    active: Active,
+    shares: Shares,
 }
 
 impl fmt::Debug for Callers {
@@ -45,19 +66,28 @@ impl fmt::Debug for Callers {
 }
 
 impl Callers {
-    /// Takes the tables `[callers.*]`.
+    /// Takes the tables `[callers.*]`, `[oauth]`, `[tenants.*]` and `[tenant_defaults]`.
     ///
     /// # Errors
     /// Names the key of a value that is wrong, or of a token that two callers share.
-    pub fn new(configured: &BTreeMap<String, CallerConfig>, server: &ServerConfig) -> Result<Self, ConfigError> {
-        let mut callers = Self { tokens: Vec::new(), names: BTreeMap::new() };
-        for (name, config) in configured {
-            let known = Arc::new(KnownCaller {
-                name: Arc::from(name.as_str()),
-                caller: Arc::new(config.caller(name)?),
-                requests: Arc::new(Semaphore::new(server.requests_per_caller_max)),
-                calls: Arc::new(Semaphore::new(server.calls_per_caller_max)),
-            });
+    pub fn new(access: &AccessConfig, server: &ServerConfig) -> Result<Self, ConfigError> {
+        let issuers = access.oauth.iter().flat_map(|oauth| oauth.issuers.values());
+        let named = access.callers.values().map(|caller| &caller.tenant);
+        let named = named.chain(issuers.flat_map(|issuer| issuer.tenant_names()));
+        let mut callers = Self {
+            tokens: Vec::new(),
+            names: BTreeMap::new(),
+            tenants: Tenants::new(&access.tenants, &access.tenant_defaults, named)?,
+            oauth: access.oauth.as_ref().map(Oauth::new).transpose()?,
+            active: Active::default(),
+            shares: Shares::of(server),
+        };
+        for (name, config) in &access.callers {
+            let caller = config.caller(name)?;
+            let tenant = callers
+                .tenant(&config.tenant)
+                .map_err(|Refused(problem)| ConfigError::value(format!("callers.{name}.tenant"), problem))?;
+            let known = callers.shares.caller(name.clone(), format!("callers.{name}").into(), caller, tenant);
             if let Some(digest) = config.token_sha256 {
                 if callers.tokens.iter().any(|(taken, _)| *taken == digest) {
                     let key = format!("callers.{name}.token_sha256");
@@ -66,17 +96,22 @@ impl Callers {
                         "is another caller's too; give each caller a token of its own",
                     ));
                 }
-                callers.tokens.push((digest, Arc::clone(&known)));
+                let scopes = Arc::new(config.scopes.iter().cloned().collect());
+                callers.tokens.push((digest, Admitted { known: Arc::clone(&known), scopes, expires: None }));
             }
-            callers.names.insert(Arc::clone(&known.name), known);
+            callers.names.insert(name.clone(), known);
         }
         Ok(callers)
+    }
+
+    fn tenant(&self, name: &str) -> Result<Arc<Tenant>, Refused> {
+        self.tenants.get(name).ok_or(Refused("the tenant is not configured"))
     }
 
     /// Whether nobody can come over HTTP.
     #[must_use]
     pub fn no_tokens(&self) -> bool {
-        self.tokens.is_empty()
+        self.tokens.is_empty() && self.oauth.is_none()
     }
 
     /// The caller named `name` in the configuration.
@@ -85,49 +120,83 @@ impl Callers {
         self.names.get(name).cloned()
     }
 
-    /// The caller whose token the request carries. `None` for no token, a wrong one, and anything
-    /// that is not exactly one `Authorization: Bearer TOKEN`: all are answered alike.
-    #[must_use]
-    pub fn authenticate(&self, headers: &HeaderMap) -> Option<Arc<KnownCaller>> {
-        let digest = TokenDigest::of(bearer_token(headers)?);
+    /// Fetches the issuers' keys, so that the first request need not wait for them.
+    pub(crate) fn warm_up(&self) {
+        if let Some(oauth) = &self.oauth {
+            oauth.warm_up();
+        }
+    }
+
+    /// What is told to those who are not let in.
+    pub(crate) fn challenge(&self) -> Challenge {
+        Challenge::new(self.oauth.as_ref().map(|oauth| &oauth.config))
+    }
+
+    /// The caller whose token the request carries.
+    ///
+    /// # Errors
+    /// No token, a wrong one, and anything that is not exactly one `Authorization: Bearer TOKEN`: all
+    /// are to be answered alike.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Admitted, Refused> {
+        let bytes_max = self.oauth.as_ref().map_or(TOKEN_BYTES_MAX, |oauth| oauth.config.token_bytes_max);
+        let token = bearer::token(headers, bytes_max)?;
+        if let Some(admitted) = self.by_token(token) {
+            return Ok(admitted);
+        }
+        let oauth = self.oauth.as_ref().ok_or(Refused("unknown token"))?;
+        let Verified { issuer, caller, scopes, expires } = oauth.verify(token).await?;
+        let tenant = self.tenant(caller.identity.tenant.as_str())?;
+        let identity = &caller.identity;
+        let name = format!("{issuer}/{}", identity.principal);
+        // JSON keeps the parts apart, whatever characters they have.
+        let id = serde_json::json!([
+            issuer,
+            identity.tenant,
+            identity.principal,
+            identity.roles,
+            identity.reader_role,
+            caller.display_name,
+            caller.time_zone
+        ]);
+        let known = self.active.get(id.to_string(), |id| self.shares.caller(name, id, caller, tenant));
+        Ok(Admitted { known, scopes: Arc::new(scopes), expires })
+    }
+
+    fn by_token(&self, token: &str) -> Option<Admitted> {
+        let digest = TokenDigest::of(token);
         let mut found = u64::MAX;
         for (index, (known, _)) in (0_u64..).zip(&self.tokens) {
             let same: Choice = known.as_bytes().ct_eq(digest.as_bytes());
             found.conditional_assign(&index, same);
         }
-        let (_, caller) = self.tokens.get(usize::try_from(found).ok()?)?;
-        Some(Arc::clone(caller))
+        let (_, admitted) = self.tokens.get(usize::try_from(found).ok()?)?;
+        Some(admitted.clone())
     }
-}
 
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = token.trim_matches(' ');
-    let well_formed = scheme.eq_ignore_ascii_case("Bearer")
-        && (1..=TOKEN_BYTES_MAX).contains(&token.len())
-        && token.bytes().all(|b| b.is_ascii_graphic());
-    well_formed.then_some(token)
-}
+    /// All scopes that a request needs, if `scopes` lacks one of them: for any request those of all
+    /// requests, for a call of a tool the tool's besides.
+    pub(crate) fn lacking(&self, scopes: &BTreeSet<String>, tool: Option<&str>) -> Option<Vec<&str>> {
+        let config = &self.oauth.as_ref()?.config;
+        let of_tool = tool.and_then(|tool| config.tool_scopes.get(tool));
+        let needed: BTreeSet<_> = config.scopes_required.iter().chain(of_tool.into_iter().flatten()).collect();
+        let lacks = needed.iter().any(|&scope| !scopes.contains(scope));
+        lacks.then(|| needed.into_iter().map(String::as_str).collect())
+    }
 
-/// The one answer to a request without a valid token.
-#[must_use]
-pub fn unauthorized<B: From<&'static str>>() -> Response<B> {
-    let mut response = Response::new(B::from(
-        "Unauthorized: send `Authorization: Bearer TOKEN` with a token that this server knows.\n",
-    ));
-    *response.status_mut() = StatusCode::UNAUTHORIZED;
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    /// Whether some tool needs scopes of its own.
+    pub(crate) fn has_tool_scopes(&self) -> bool {
+        self.oauth.as_ref().is_some_and(|oauth| !oauth.config.tool_scopes.is_empty())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CallerConfig;
+
+    fn access(callers: impl IntoIterator<Item = (String, CallerConfig)>) -> AccessConfig {
+        AccessConfig { callers: callers.into_iter().collect(), ..AccessConfig::default() }
+    }
 
     fn callers() -> Callers {
         let configured = ["north", "south"].map(|name| {
@@ -137,25 +206,25 @@ mod tests {
             );
             (name.to_owned(), toml::from_str::<CallerConfig>(&text).expect("a caller"))
         });
-        Callers::new(&BTreeMap::from(configured), &ServerConfig::default()).expect("callers")
+        Callers::new(&access(configured), &ServerConfig::default()).expect("callers")
     }
 
-    fn who(values: &[&str]) -> Option<String> {
+    async fn who(values: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(header::AUTHORIZATION, value.parse().expect("a header value"));
+            headers.append(http::header::AUTHORIZATION, value.parse().expect("a header value"));
         }
-        callers().authenticate(&headers).map(|known| known.name.to_string())
+        callers().authenticate(&headers).await.ok().map(|admitted| admitted.known.name.to_string())
     }
 
-    #[test]
-    fn a_token_leads_to_its_caller_and_to_no_other() {
-        assert_eq!(who(&["Bearer token-north"]).as_deref(), Some("north"));
-        assert_eq!(who(&["bearer token-south"]).as_deref(), Some("south"));
+    #[tokio::test]
+    async fn a_token_leads_to_its_caller_and_to_no_other() {
+        assert_eq!(who(&["Bearer token-north"]).await.as_deref(), Some("north"));
+        assert_eq!(who(&["bearer token-south"]).await.as_deref(), Some("south"));
     }
 
-    #[test]
-    fn everything_else_leads_nowhere() {
+    #[tokio::test]
+    async fn everything_else_leads_nowhere() {
         let long = format!("Bearer {}", "a".repeat(TOKEN_BYTES_MAX + 1));
         for values in [
             &[][..],
@@ -171,7 +240,7 @@ mod tests {
             &["Bearer token-north", "Bearer token-north"],
             &[&long],
         ] {
-            assert_eq!(who(values), None, "{values:?}");
+            assert_eq!(who(values).await, None, "{values:?}");
         }
     }
 
@@ -180,7 +249,7 @@ mod tests {
         let digest = TokenDigest::of("same").to_hex();
         let text = format!("token_sha256 = \"{digest}\"\ntenant = \"t\"\nprincipal = \"p\"\nreader_role = \"r\"");
         let config: CallerConfig = toml::from_str(&text).expect("a caller");
-        let both = BTreeMap::from([("a".to_owned(), config.clone()), ("b".to_owned(), config)]);
+        let both = access([("a".to_owned(), config.clone()), ("b".to_owned(), config)]);
         let error = Callers::new(&both, &ServerConfig::default()).expect_err("shared token");
         assert!(error.to_string().contains("callers.b.token_sha256"));
         assert!(!error.to_string().contains(&digest));
@@ -191,5 +260,21 @@ mod tests {
         let config = format!("{:?}", TokenDigest::of("token-north"));
         assert!(!config.contains(&TokenDigest::of("token-north").to_hex()));
         assert!(!format!("{:?}", callers()).contains("token"));
+    }
+
+    #[test]
+    fn callers_that_only_tokens_name_are_forgotten_with_their_last_request() {
+        let callers = callers();
+        let template = callers.by_name("north").expect("a caller");
+        let get = |id: usize| {
+            callers.active.get(id.to_string(), |id| {
+                let caller = stockade_runtime::Caller::clone(&template.caller);
+                callers.shares.caller("issuer/p".to_owned(), id, caller, Arc::clone(&template.tenant))
+            })
+        };
+        let held = get(0);
+        assert!((1..10_000).all(|id| &*get(id).id == id.to_string().as_str()));
+        assert!(callers.active.len() < 200, "{}", callers.active.len());
+        assert!(Arc::ptr_eq(&get(0), &held), "one caller is one caller, as long as something of it is under way");
     }
 }

@@ -1,15 +1,24 @@
 //! The configuration file `stockade.toml`: a struct for each section, unknown keys refused.
 
+mod access;
 mod audit;
 mod callers;
 mod error;
 mod log;
+mod oauth;
 mod server;
+mod tenants;
 mod whole;
 
+pub use access::AccessConfig;
 pub use audit::{AuditArguments, AuditConfig};
+pub(crate) use callers::time_zone_is_well_formed;
 pub use callers::{CallerConfig, TokenDigest};
 pub use error::ConfigError;
 pub use log::{LogConfig, LogFormat};
+pub(crate) use oauth::url_of;
+pub use oauth::{IssuerConfig, OauthConfig, RoleConfig};
 pub use server::ServerConfig;
+pub use tenants::TenantConfig;
+pub(crate) use tenants::TenantLimits;
 pub use whole::{Config, StdioConfig};

@@ -3,13 +3,15 @@
 //! What the caller may read and what only the operator may read part here. A log line is written once
 //! for each failed call, with whose fault it was.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use rmcp::{
     ErrorData,
     model::{CallToolResult, ContentBlock, ErrorCode},
 };
 use stockade_runtime::CallError;
+
+use crate::tenants::Exhausted;
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub(crate) enum Failure {
         /// Whether the caller's own calls are too many, and not all together.
         own: bool,
     },
+    /// The tenant has used what it may for now.
+    Exhausted(Exhausted),
+    /// The request's token lacks one of these scopes, which the call needs.
+    Scope(String),
     /// The server is about to stop.
     Stopping,
     /// The audit log cannot be written, and the operator wants every call in it.
@@ -84,6 +90,14 @@ pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResul
             let fault = if own { Fault::Caller } else { Fault::Host };
             Words::new(fault, "SERVER_BUSY", "too many calls are running; try again in a moment")
         }
+        Failure::Exhausted(Exhausted { limit, retry_after }) => {
+            let outer = format!("this tenant has used what it may; try again in {} s", whole_seconds(retry_after));
+            Words::new(Fault::Caller, "LIMIT_REACHED", outer).detail(limit)
+        }
+        Failure::Scope(needed) => {
+            let outer = format!("the token lacks a scope; needed are: {needed}");
+            Words::new(Fault::Caller, "AUTHORIZATION_ERROR", outer).detail("INSUFFICIENT_SCOPE")
+        }
         Failure::Stopping => {
             Words::new(Fault::Host, "SERVER_BUSY", "the server is about to stop; try again in a moment")
         }
@@ -94,6 +108,11 @@ pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResul
     log(&words);
     let text = format!("{}: {} (request {request_id})", words.code, words.outer);
     Ok(CallToolResult::error(vec![ContentBlock::text(text)]))
+}
+
+/// Rounded up: whoever comes back then is not too early.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// The same for a tool that does not exist, is not granted, is disabled, or is another tenant's.

@@ -27,6 +27,7 @@ mod http;
 mod mcp;
 mod server;
 pub mod telemetry;
+mod tenants;
 mod tools;
 
 pub use app::{App, AppError};

@@ -9,7 +9,8 @@ mod sessions;
 mod shared;
 pub(crate) mod stdio;
 
-pub(crate) use exchange::{Exchange, Trouble};
+pub(crate) use exchange::{Exchange, HttpSide, Trouble};
 pub(crate) use handler::McpHandler;
+pub(crate) use lists::Listed;
 pub(crate) use sessions::OwnedSessions;
 pub(crate) use shared::Shared;

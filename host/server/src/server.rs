@@ -62,9 +62,10 @@ pub(crate) async fn serve_recorded(
     let shared = Arc::new(Shared::new(tools, config).recorded(audit));
     let streams = CancellationToken::new();
     let endpoint = Endpoint::new(config, callers, Arc::clone(&shared), streams.clone())?;
+    endpoint.warm_up();
     let ready_timeout = Duration::from_millis(config.ready_timeout_ms);
     let health = Health::new(ready, ready_timeout, shared.stopping.clone());
-    let app = http::router(Arc::new(endpoint), Arc::new(health));
+    let app = http::router(config, Arc::new(endpoint), Arc::new(health));
     let cannot_listen = |reason| StartError::Listen { address: config.listen, reason };
     let socket = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
     let local_addr = socket.local_addr().map_err(cannot_listen)?;

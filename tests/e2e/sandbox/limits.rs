@@ -112,16 +112,16 @@ async fn what_a_call_has_used_is_known_however_it_ended() {
     let used = async |tool: &str| {
         let report = CallReport::default();
         let outcome = app.app().runtime().call(invocation(&app, tool, "usage", &report)).await;
-        (report.host_calls(), report.cpu_us(), report.database().unwrap(), outcome.is_ok())
+        (report.used().unwrap(), outcome.is_ok())
     };
-    let (host_calls, _, _, ok) = used("ten_thousand_calls").await;
-    assert!(ok && host_calls == 10_000, "{host_calls}");
-    let (_, cpu_us, database, ok) = used("many_rows").await;
-    assert!(ok && database.rows == 100 && database.bytes >= 400 && cpu_us > 0, "{database:?}, {cpu_us} µs");
-    let (_, cpu_us, _, ok) = used("burn_cpu").await;
-    assert!(!ok && (50_000..200_000).contains(&cpu_us), "it may have 50 ms: {cpu_us} µs");
-    let (host_calls, cpu_us, _, ok) = used("slow_query").await;
-    assert!(!ok && host_calls == 1 && cpu_us < 100_000, "waiting is free: {host_calls} calls, {cpu_us} µs");
+    let (by_call, ok) = used("ten_thousand_calls").await;
+    assert!(ok && by_call.host_calls == 10_000, "{by_call:?}");
+    let (by_call, ok) = used("many_rows").await;
+    assert!(ok && by_call.rows == 100 && by_call.bytes >= 400 && !by_call.cpu.is_zero(), "{by_call:?}");
+    let (by_call, ok) = used("burn_cpu").await;
+    assert!(!ok && (50..200).contains(&by_call.cpu.as_millis()), "it may have 50 ms: {by_call:?}");
+    let (by_call, ok) = used("slow_query").await;
+    assert!(!ok && by_call.host_calls == 1 && by_call.cpu.as_millis() < 100, "waiting is free: {by_call:?}");
     app.stop().await;
 }
 

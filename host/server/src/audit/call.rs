@@ -46,8 +46,8 @@ impl Audit {
         known: &Arc<KnownCaller>,
         request_id: &str,
         request: &CallToolRequestParams,
+        report: CallReport,
     ) -> Result<CallRecord, Failure> {
-        let report = CallReport::default();
         let Some(open) = &self.0 else { return Ok(CallRecord { report, unwritten: None }) };
         if open.required && !open.queues.iter().any(super::Queue::is_well) {
             return Err(Failure::Unrecorded);
@@ -123,7 +123,7 @@ impl Unwritten {
     fn write(&mut self, report: &CallReport, kept: Option<&mpsc::Sender<()>>) {
         let record = &mut self.record;
         record.duration_us = Some(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
-        record.row_count = report.database().map(|used| i64::try_from(used.rows).unwrap_or(i64::MAX));
+        record.row_count = report.rows().map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
         if let Some((name, version, digest)) = report.plugin() {
             record.plugin = Some(name.to_owned());
             record.plugin_version = Some(version.to_owned());
@@ -151,7 +151,7 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
         }
         Failure::Call(CallError::QueryTimeout { code }) => {
             // Time may run out before there is a place to run.
-            let decision = if report.database().is_some() { allowed } else { refused };
+            let decision = if report.rows().is_some() { allowed } else { refused };
             Verdict { limit: Some(code.clone()), ..of(decision, "QUERY_TIMEOUT") }
         }
         Failure::Call(CallError::Stopped { limit, .. }) => {
@@ -163,5 +163,9 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
         Failure::Call(CallError::Unexpected { .. }) | Failure::Panicked => of(allowed, "HOST_ERROR"),
         Failure::Busy { .. } | Failure::Stopping => of(refused, "SERVER_BUSY"),
         Failure::Unrecorded => of(refused, "UNRECORDED"),
+        Failure::Exhausted(exhausted) => {
+            Verdict { limit: Some(exhausted.limit.to_owned()), ..of(refused, "RATE_LIMITED") }
+        }
+        Failure::Scope(_) => of(refused, "INSUFFICIENT_SCOPE"),
     }
 }

@@ -7,11 +7,15 @@ use futures::future::BoxFuture;
 use rmcp::model::CallToolRequestParams;
 use serde_json::{Map, Value, json};
 use stockade_db::{AuditLine, ContextKey};
-use stockade_runtime::{CallError, ToolOutput};
+use stockade_runtime::{CallError, CallReport, ToolOutput};
 use tokio::sync::{Semaphore, watch};
 
 use super::*;
-use crate::{auth::Callers, config::ServerConfig, errors::Failure};
+use crate::{
+    auth::Callers,
+    config::{AccessConfig, ServerConfig},
+    errors::Failure,
+};
 
 type Lines = Arc<Mutex<Vec<Value>>>;
 
@@ -55,14 +59,20 @@ impl Bed {
         let key = audit_key(&folder.path().join("key"));
         let audit = Audit::over(config, key, vec![Box::new(sink)]);
         let text = "tenant = 'acme'\nprincipal = 'p'\nreader_role = 'reader'";
-        let configured = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
-        let callers = Callers::new(&configured, &ServerConfig::default()).expect("callers");
+        let callers = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
+        let access = AccessConfig { callers, ..AccessConfig::default() };
+        let callers = Callers::new(&access, &ServerConfig::default()).expect("callers");
         Self { audit, lines, fails, tried, known: callers.by_name("office").expect("it") }
     }
 
     fn begin(&self, id: &str, arguments: Value) -> Result<call::CallRecord, Failure> {
         let arguments: Map<String, Value> = arguments.as_object().expect("an object").clone();
-        self.audit.begin(&self.known, id, &CallToolRequestParams::new("echo").with_arguments(arguments))
+        self.audit.begin(
+            &self.known,
+            id,
+            &CallToolRequestParams::new("echo").with_arguments(arguments),
+            CallReport::default(),
+        )
     }
 
     /// What is written once all is closed, without the host's own acts.

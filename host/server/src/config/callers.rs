@@ -28,10 +28,18 @@ pub struct CallerConfig {
     /// An IANA time zone. Default `UTC`.
     #[serde(default = "utc")]
     pub time_zone: String,
+    /// Scopes that the token has, where `[oauth]` asks for some. Default none.
+    #[serde(default)]
+    pub scopes: Vec<String>,
 }
 
 fn utc() -> String {
     "UTC".to_owned()
+}
+
+/// Whether the text has the form of an IANA time zone.
+pub(crate) fn time_zone_is_well_formed(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b))
 }
 
 impl CallerConfig {
@@ -41,9 +49,7 @@ impl CallerConfig {
     /// Names the key of a value that no tenant, principal, role or time zone can have.
     pub fn caller(&self, name: &str) -> Result<Caller, ConfigError> {
         let key = |field: &str| format!("callers.{name}.{field}");
-        let zone_ok = (1..=64).contains(&self.time_zone.len())
-            && self.time_zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b));
-        if !zone_ok {
+        if !time_zone_is_well_formed(&self.time_zone) {
             return Err(ConfigError::value(key("time_zone"), "is not an IANA time zone such as `Europe/Berlin`"));
         }
         Ok(Caller {

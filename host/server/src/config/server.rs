@@ -31,6 +31,13 @@ server_config! {
     instructions: Option<String> = None;
     /// Largest request body, and over stdio the longest message, in bytes (4 MiB).
     body_bytes_max: usize = 4 << 20;
+    /// Levels of lists and objects in each other in a request's body; more than 127 are never read.
+    json_depth_max: usize = 64;
+    /// Largest head of a request (line and headers), in bytes (64 KiB); a larger one gets 431. It is looked
+    /// at between reads, so that up to as much again may pass.
+    header_bytes_max: usize = 64 << 10;
+    /// Headers of a request; more get 431.
+    headers_max: usize = 100;
     /// Time to receive a request's body, in seconds.
     body_timeout_s: u64 = 30;
     /// Time to receive a request's headers, in seconds; a connection that stays idle for as long is closed.
@@ -39,9 +46,12 @@ server_config! {
     write_timeout_s: u64 = 30;
     /// Connections at once; a further one waits to be accepted.
     connections_max: usize = 1024;
+    /// Connections of one address at once (of IPv6, of one /64 network); a further one is closed. Behind a
+    /// proxy all have the proxy's address: make it as many as `connections_max` there.
+    connections_per_ip_max: usize = 256;
     /// HTTP requests of one caller under way at once, open streams included; a further one gets 429.
     requests_per_caller_max: usize = 256;
-    /// Tool calls that run at once.
+    /// Tool calls that run at once; tenants that wait for a place get one by turns.
     calls_max: usize = 256;
     /// Tool calls of one caller that run at once.
     calls_per_caller_max: usize = 64;
@@ -71,6 +81,7 @@ impl ServerConfig {
             ("header_timeout_s", self.header_timeout_s),
             ("write_timeout_s", self.write_timeout_s),
             ("connections_max", self.connections_max as u64),
+            ("connections_per_ip_max", self.connections_per_ip_max as u64),
             ("requests_per_caller_max", self.requests_per_caller_max as u64),
             ("calls_max", self.calls_max as u64),
             ("calls_per_caller_max", self.calls_per_caller_max as u64),
@@ -83,6 +94,17 @@ impl ServerConfig {
             // Above this, semaphores and deadlines overflow; nobody means such a value.
             if value == 0 || value > 1 << 32 {
                 return Err(ConfigError::value(format!("server.{key}"), "must lie between 1 and 4294967296"));
+            }
+        }
+        // Below the first the library does not start, above the second no parser goes on.
+        for (key, value, least, most) in [
+            ("header_bytes_max", self.header_bytes_max, 8_192, 1 << 20),
+            ("headers_max", self.headers_max, 16, 1_000),
+            ("json_depth_max", self.json_depth_max, 8, 127),
+        ] {
+            if !(least..=most).contains(&value) {
+                let problem = format!("must lie between {least} and {most}");
+                return Err(ConfigError::value(format!("server.{key}"), problem));
             }
         }
         // For the library, an empty list means that every host is allowed.
@@ -112,6 +134,21 @@ impl ServerConfig {
         self.allowed_origins.iter().map(|origin| with_port(origin)).collect::<Option<_>>().ok_or_else(|| {
             ConfigError::value("server.allowed_origins", "has an entry that is no origin; write `https://app.example.com`, with a port where it is not the scheme's own")
         })
+    }
+}
+
+impl ServerConfig {
+    /// Whether a web page of `origin` may call.
+    pub(crate) fn allows_origin(&self, origin: &http::HeaderValue) -> bool {
+        let Some((origin, with_port)) = origin.to_str().ok().and_then(|text| Some((text, with_port(text)?))) else {
+            return false;
+        };
+        let same_with_any_port = |allowed: &str| {
+            let (host, of_page) = (allowed.strip_suffix(":*"), with_port.rsplit_once(':'));
+            host.is_some_and(|host| of_page.is_some_and(|(of_page, _)| of_page == host))
+        };
+        let allowed = self.origins().unwrap_or_default();
+        !origin.ends_with('*') && allowed.iter().any(|allowed| *allowed == with_port || same_with_any_port(allowed))
     }
 }
 
@@ -148,6 +185,31 @@ mod tests {
             ["app.example.com", "ftp://a", "https://", "https://a/", "https://u@a", "null", "https://a:1:*", "*"]
         {
             assert_eq!(with_port(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_allowed_to_the_letter() {
+        let allowed_origins = ["https://app.example.com", "http://localhost:*"].map(str::to_owned).to_vec();
+        let config = ServerConfig { allowed_origins, ..ServerConfig::default() };
+        let allows = |origin: &str| config.allows_origin(&origin.parse().expect("a header value"));
+        for origin in
+            ["https://app.example.com", "https://app.example.com:443", "http://localhost", "http://localhost:1"]
+        {
+            assert!(allows(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "*",
+            "http://app.example.com",
+            "https://app.example.com:8443",
+            "https://app.example.com.evil.example",
+            "https://evil.example",
+            "http://localhost:*",
+            "http://localhost.evil.example:1",
+            "https://localhost",
+        ] {
+            assert!(!allows(origin), "{origin}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use stockade_db::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 use stockade_runtime::RuntimeConfig;
 
-use super::{AuditConfig, CallerConfig, ConfigError, LogConfig, ServerConfig};
+use super::{AccessConfig, AuditConfig, CallerConfig, ConfigError, LogConfig, OauthConfig, ServerConfig, TenantConfig};
 use crate::auth::{Callers, KnownCaller};
 
 /// `stockade.toml`. There is no `Debug`: nobody prints it whole.
@@ -20,8 +20,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `[plugins]`
     pub plugins: RuntimeConfig,
-    /// `[callers.*]`
-    pub callers: BTreeMap<String, CallerConfig>,
+    /// `[callers.*]`, `[oauth]`, `[tenants.*]` and `[tenant_defaults]`
+    pub access: AccessConfig,
     /// `[stdio]`
     pub stdio: Option<StdioConfig>,
     /// `[log]`
@@ -51,6 +51,11 @@ struct File {
     plugins: RuntimeConfig,
     #[serde(default)]
     callers: BTreeMap<String, CallerConfig>,
+    oauth: Option<OauthConfig>,
+    #[serde(default)]
+    tenants: BTreeMap<String, TenantConfig>,
+    #[serde(default)]
+    tenant_defaults: TenantConfig,
     stdio: Option<StdioConfig>,
     #[serde(default)]
     log: LogConfig,
@@ -71,7 +76,12 @@ impl Config {
             server: file.server,
             database: DatabaseConfig { embedders: file.embedders, collections: file.collections, ..file.database },
             plugins: file.plugins,
-            callers: file.callers,
+            access: AccessConfig {
+                callers: file.callers,
+                oauth: file.oauth,
+                tenants: file.tenants,
+                tenant_defaults: file.tenant_defaults,
+            },
             stdio: file.stdio,
             log: file.log,
             audit: file.audit,
@@ -86,10 +96,10 @@ impl Config {
     /// # Errors
     /// As [`Callers::new`].
     pub fn known_callers(&self) -> Result<Callers, ConfigError> {
-        Callers::new(&self.callers, &self.server)
+        Callers::new(&self.access, &self.server)
     }
 
-    /// The callers, of whom at least one has a token.
+    /// The callers, of whom at least one can come over HTTP.
     ///
     /// # Errors
     /// When nobody could call over HTTP.
@@ -98,7 +108,7 @@ impl Config {
         if callers.no_tokens() {
             return Err(ConfigError::value(
                 "callers",
-                "have no `token_sha256`, so nobody could call over HTTP; run `stockade token new`",
+                "have no `token_sha256`, and there is no [oauth], so nobody could call over HTTP; run `stockade token new`",
             ));
         }
         Ok(callers)
@@ -139,6 +149,7 @@ impl Config {
         resolve(&mut self.plugins.grants_file);
         self.plugins.cache_dir.as_mut().map(resolve);
         self.audit.file.as_mut().map(resolve);
+        self.access.paths().for_each(resolve);
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -148,10 +159,10 @@ impl Config {
         if self.database.url.is_some() == self.database.embedded.is_some() {
             return Err(ConfigError::value("database", "must have either `url` or `embedded`, and not both"));
         }
-        for (name, caller) in &self.callers {
-            let listed = self.database.reader_roles.iter().any(|role| role.as_str() == caller.reader_role);
+        for (at, reader_role) in self.access.reader_roles() {
+            let listed = self.database.reader_roles.iter().any(|role| role.as_str() == reader_role);
             if !listed {
-                let key = format!("callers.{name}.reader_role");
+                let key = format!("{at}.reader_role");
                 return Err(ConfigError::value(key, "is not listed in `reader_roles` of [database]"));
             }
         }
@@ -162,7 +173,7 @@ impl Config {
             }
         }
         if let Some(stdio) = &self.stdio
-            && !self.callers.contains_key(&stdio.caller)
+            && !self.access.callers.contains_key(&stdio.caller)
         {
             return Err(ConfigError::value("stdio.caller", "names no table in [callers]"));
         }
@@ -188,6 +199,9 @@ mod tests {
         principal = "p"
         reader_role = "reader"
     "#;
+
+    const OAUTH: &str = "[oauth]\nresource = 'https://mcp.example.com/mcp'\n[oauth.issuers.id]\n\
+        issuer = 'https://id.example.com'\njwks_file = 'keys.json'\ntenant = 'acme'\n[oauth.issuers.id.roles.r]\n";
 
     fn load(text: &str) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().expect("a folder");
@@ -226,6 +240,15 @@ mod tests {
             ("[database]", "[audit]\nrequired = true\ndatabase = false\n[database]", "audit.required"),
             ("[database]", "[audit]\nqueue_max = 0\n[database]", "audit.queue_max"),
             ("[database]", "[server]\nbody_bytes_max = 0\n[database]", "server.body_bytes_max"),
+            ("[database]", "[tenants.amce]\ncalls_max = 1\n[database]", "tenants.amce"),
+            ("[database]", "[tenants.acme]\ncalls_max = 0\n[database]", "tenants.acme.calls_max"),
+            ("[database]", "[tenant_defaults]\nrequests_max = 0\n[database]", "tenant_defaults.requests_max"),
+            (
+                "[database]",
+                &format!("{OAUTH}reader_role = 'other'\n[database]"),
+                "oauth.issuers.id.roles.r.reader_role",
+            ),
+            ("[database]", &format!("{OAUTH}reader = 'reader'\n[database]"), "unknown field `reader`"),
         ] {
             let text = MINIMAL.replacen(from, to, 1);
             assert_ne!(text, MINIMAL, "{from}");
@@ -242,6 +265,15 @@ mod tests {
         let named = MINIMAL.replacen("[database]", "[stdio]\ncaller = \"office\"\n[database]", 1);
         let known = load(&named).expect("a configuration").stdio_caller().expect("a caller");
         assert_eq!(&*known.name, "office");
+    }
+
+    #[test]
+    fn with_an_issuer_nobody_needs_a_token_of_ours() {
+        let text = MINIMAL.replacen("[database]", &format!("{OAUTH}reader_role = 'reader'\n[database]"), 1);
+        let config = load(&text).expect("a configuration");
+        assert!(config.callers_with_tokens().is_ok());
+        let oauth = config.access.oauth.expect("a section");
+        assert!(oauth.issuers["id"].jwks_file.as_ref().expect("a path").is_absolute());
     }
 
     #[test]

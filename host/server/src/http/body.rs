@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::replies;
 
@@ -83,16 +84,38 @@ async fn collect(mut body: axum::body::Body, bytes_max: usize) -> Result<Option<
     Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
 }
 
+/// Whether lists and objects in a JSON text stand in each other more than `depth_max` deep. Of what is
+/// not JSON it says something or other, and the parser says the rest.
+pub(super) fn is_deeper_than(json: &[u8], depth_max: usize) -> bool {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest > depth_max
+}
+
 /// A response's body that holds something until it has been sent or given up: a stream counts as
-/// long as it is open.
+/// long as it is open. It may end before its time.
 pub(super) struct Holding<B, T> {
     body: B,
     _held: T,
+    end: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B, T> Holding<B, T> {
-    pub(super) fn new(body: B, held: T) -> Self {
-        Self { body, _held: held }
+    pub(super) fn new(body: B, held: T, end: Option<Instant>) -> Self {
+        Self { body, _held: held, end: end.map(|end| Box::pin(sleep_until(end))) }
     }
 }
 
@@ -101,6 +124,9 @@ impl<B: Body + Unpin, T: Unpin> Body for Holding<B, T> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(None);
+        }
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -110,5 +136,28 @@ impl<B: Body + Unpin, T: Unpin> Body for Holding<B, T> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_of_texts() {
+        for (json, depth) in [
+            ("", 0),
+            ("5", 0),
+            ("[]", 1),
+            ("[[],{}]", 2),
+            (r#"{"a":[{"b":1}]}"#, 3),
+            (r#"["[[[["]"#, 1),
+            (r#"["\"[[[["]"#, 1),
+            (r#"["\\",[[]]]"#, 3),
+            ("]]]][[", 2),
+        ] {
+            assert!(!is_deeper_than(json.as_bytes(), depth), "{json}");
+            assert!(depth == 0 || is_deeper_than(json.as_bytes(), depth - 1), "{json}");
+        }
     }
 }

@@ -1,20 +1,28 @@
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::State, response::Response};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{body, replies};
 use crate::{
-    auth::{self, Callers, KnownCaller},
+    auth::{Admitted, Callers, Challenge, KnownCaller, Refused},
     config::{ConfigError, ServerConfig},
-    mcp::{Exchange, McpHandler, OwnedSessions, Shared, Trouble},
+    errors::whole_seconds,
+    mcp::{Exchange, HttpSide, McpHandler, OwnedSessions, Shared, Trouble},
 };
 
 /// Bytes of the library's own words that are logged when it fails.
@@ -22,11 +30,24 @@ const LIBRARY_WORDS_MAX: usize = 1024;
 
 /// `/mcp`: who calls is settled here, before a byte of the body is read.
 pub(crate) struct Endpoint {
-    callers: Callers,
+    callers: Arc<Callers>,
+    challenge: Challenge,
     service: StreamableHttpService<McpHandler, OwnedSessions>,
     shared: Arc<Shared>,
     body_bytes_max: usize,
     body_timeout: Duration,
+    json_depth_max: usize,
+}
+
+/// A request's places among its caller's and its tenant's, held until its answer has been sent.
+type Share = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// A request that was let in.
+struct Guest {
+    known: Arc<KnownCaller>,
+    http: Arc<HttpSide>,
+    share: Share,
+    expires: Option<Instant>,
 }
 
 impl Endpoint {
@@ -51,63 +72,129 @@ impl Endpoint {
             Ok(McpHandler::new(Arc::clone(&for_handlers), known))
         };
         Ok(Self {
-            callers,
+            challenge: callers.challenge(),
+            callers: Arc::new(callers),
             service: StreamableHttpService::new(factory, Arc::new(OwnedSessions::new(config)), library),
             shared,
             body_bytes_max: config.body_bytes_max,
             body_timeout: Duration::from_secs(config.body_timeout_s),
+            json_depth_max: config.json_depth_max,
         })
+    }
+
+    /// Fetches the issuers' keys, so that the first request need not wait for them.
+    pub(crate) fn warm_up(&self) {
+        self.callers.warm_up();
+    }
+
+    /// Lets a request in, or says what it is answered.
+    async fn admit(&self, headers: &HeaderMap) -> Result<Guest, Response> {
+        let Admitted { known, scopes, expires } =
+            self.callers.authenticate(headers).await.map_err(|Refused(reason)| {
+                tracing::info!(fault = "caller", reason, "request without a valid token");
+                self.shared.audit.refused(None, "UNAUTHENTICATED");
+                self.challenge.unauthorized::<Body>()
+            })?;
+        let http = HttpSide::new(Arc::clone(&self.callers), scopes);
+        if let Some(needed) = http.lacking(None) {
+            self.shared.audit.refused(Some(&known), "INSUFFICIENT_SCOPE");
+            return Err(self.insufficient_scope(&known, &needed));
+        }
+        let place = |places: &Arc<Semaphore>, limit| {
+            let place = Arc::clone(places).try_acquire_owned().ok();
+            if place.is_none() {
+                tracing::warn!(fault = "caller", caller = &*known.name, limit, "too many requests at once");
+                self.shared.audit.refused(Some(&known), "REQUESTS_MAX");
+            }
+            place
+        };
+        let own = place(&known.requests, "requests_per_caller_max");
+        let Some(share) = own.and_then(|own| Some((own, place(&known.tenant.requests, "requests_max")?))) else {
+            let message = "too many requests of this caller or its tenant are under way";
+            return Err(replies::try_again(StatusCode::TOO_MANY_REQUESTS, message));
+        };
+        Ok(Guest { known, http, share, expires })
+    }
+
+    fn insufficient_scope(&self, known: &KnownCaller, needed: &[&str]) -> Response {
+        let needs = needed.join(" ");
+        tracing::info!(fault = "caller", caller = &*known.name, needs, "the token lacks a scope");
+        self.challenge.insufficient_scope(needed)
     }
 }
 
 pub(super) async fn mcp(State(endpoint): State<Arc<Endpoint>>, mut request: Request<Body>) -> Response {
-    let Some(known) = endpoint.callers.authenticate(request.headers()) else {
-        tracing::info!(fault = "caller", "request without a valid token");
-        endpoint.shared.audit.refused(None, "UNAUTHENTICATED");
-        return auth::unauthorized();
+    let guest = match endpoint.admit(request.headers()).await {
+        Ok(guest) => guest,
+        Err(refusal) => return refusal,
     };
     // The library hands the headers on to handlers; the token has done its work.
     request.headers_mut().remove(header::AUTHORIZATION);
-    let Ok(share) = Arc::clone(&known.requests).try_acquire_owned() else {
-        tracing::warn!(fault = "caller", caller = &*known.name, "more requests than requests_per_caller_max");
-        endpoint.shared.audit.refused(Some(&known), "REQUESTS_PER_CALLER_MAX");
-        return replies::try_again(StatusCode::TOO_MANY_REQUESTS, "too many requests of this caller are under way");
-    };
+    request.extensions_mut().insert(Arc::clone(&guest.http));
     if request.method() == Method::POST {
-        endpoint.post(known, share, request).await
+        endpoint.post(guest, request).await
     } else {
         let request = request.map(|_| Full::new(Bytes::new()));
-        endpoint.serve(known, share, request, &Bytes::new()).await
+        endpoint.serve(guest, request, &Bytes::new()).await
     }
 }
 
+/// What RFC 9728 has a client read to find out where tokens come from.
+pub(super) async fn metadata(State(endpoint): State<Arc<Endpoint>>, uri: Uri) -> Response {
+    match endpoint.challenge.metadata_at(uri.path()) {
+        Some(document) => ([(header::CONTENT_TYPE, "application/json")], document.to_owned()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The tool that a message calls, as far as it can be told without understanding the message.
+fn called_tool(body: &[u8]) -> Option<String> {
+    let message: Value = serde_json::from_slice(body).ok()?;
+    (message.get("method")? == "tools/call").then_some(())?;
+    message.pointer("/params/name")?.as_str().map(str::to_owned)
+}
+
 impl Endpoint {
-    async fn post(&self, known: Arc<KnownCaller>, share: OwnedSemaphorePermit, request: Request<Body>) -> Response {
+    async fn post(&self, guest: Guest, request: Request<Body>) -> Response {
         let _busy = self.shared.busy.token();
         let (parts, body) = request.into_parts();
         let body = match body::read(&parts.headers, body, self.body_bytes_max, self.body_timeout).await {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
+        if body::is_deeper_than(&body, self.json_depth_max) {
+            return replies::too_deep(self.json_depth_max);
+        }
+        if self.callers.has_tool_scopes()
+            && let Some(tool) = called_tool(&body)
+            // A tool that the caller may not see is answered as one that there is not.
+            && self.shared.tool(&guest.known, &tool).is_some()
+            && let Some(needed) = guest.http.lacking(Some(&tool))
+        {
+            return self.insufficient_scope(&guest.known, &needed);
+        }
         let request = Request::from_parts(parts, Full::new(body.clone()));
-        self.serve(known, share, request, &body).await
+        self.serve(guest, request, &body).await
     }
 
-    async fn serve(
-        &self,
-        known: Arc<KnownCaller>,
-        share: OwnedSemaphorePermit,
-        request: Request<Full<Bytes>>,
-        body: &Bytes,
-    ) -> Response {
+    async fn serve(&self, guest: Guest, request: Request<Full<Bytes>>, body: &Bytes) -> Response {
+        let Guest { known, http, share, expires } = guest;
+        let end = expires.filter(|_| is_endless(&request));
         let json = is_json(request.headers());
-        let (response, trouble) = Exchange::scope(Arc::clone(&known), self.service.handle(request)).await;
+        let (mut response, trouble) = Exchange::scope(Arc::clone(&known), self.service.handle(request)).await;
+        // A stream has begun by then, and has said 200.
+        if let Some(time) = http.retry_after.get()
+            && is_json(response.headers())
+        {
+            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(*time).into());
+        }
         match (response.status(), trouble) {
             (StatusCode::INTERNAL_SERVER_ERROR, Some(Trouble::SessionsFull)) => {
                 tracing::warn!(
                     fault = "host",
                     caller = &*known.name,
-                    "session refused: as many as sessions_max are open"
+                    "session refused: as many as sessions_max, of all or of the tenant, are open"
                 );
                 replies::try_again(StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open")
             }
@@ -125,10 +212,17 @@ impl Endpoint {
                         "Host or Origin header refused; see allowed_hosts and allowed_origins"
                     );
                 }
-                response.map(|body| Body::new(body::Holding::new(body, share)))
+                response.map(|body| Body::new(body::Holding::new(body, share, end)))
             }
         }
     }
+}
+
+/// Whether the answer is a stream without an end of its own: it ends with the token that opened it.
+/// Calls end by themselves. The library refuses a header that says other than the message.
+fn is_endless<B>(request: &Request<B>) -> bool {
+    let listens = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
+    listens || request.method() == Method::GET
 }
 
 /// As the library sees it.

@@ -8,17 +8,21 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::slow_client::SlowClient;
+use super::{
+    addresses::{Addresses, OfAddress},
+    slow_client::SlowClient,
+};
 use crate::config::ServerConfig;
 
-/// Bytes of a request's head, and of what is read at once.
-const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Pause after the system refuses to accept: out of file descriptors, it would refuse again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection's place, among all and among those of its address.
+type Place = (OwnedSemaphorePermit, OfAddress);
 
 /// Accepts connections and serves them. axum's own loop bounds neither their number nor the time that
 /// a client may take for its headers. HTTP/1.1 alone: agents and proxies speak it, and then the number
@@ -31,6 +35,9 @@ pub(crate) struct Listener {
     /// Cancelled to drop the connections that are left.
     pub(crate) ending: CancellationToken,
     places: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    header_bytes_max: usize,
+    headers_max: usize,
     header_timeout: Duration,
     write_timeout: Duration,
 }
@@ -43,6 +50,9 @@ impl Listener {
             stopping,
             ending: CancellationToken::new(),
             places: Arc::new(Semaphore::new(config.connections_max)),
+            addresses: Addresses::new(config.connections_per_ip_max),
+            header_bytes_max: config.header_bytes_max,
+            headers_max: config.headers_max,
             header_timeout: Duration::from_secs(config.header_timeout_s),
             write_timeout: Duration::from_secs(config.write_timeout_s),
         }
@@ -59,12 +69,17 @@ impl Listener {
         }
     }
 
-    async fn next(&self, listener: &TcpListener) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream)> {
+    async fn next(&self, listener: &TcpListener) -> Option<(Place, TcpStream)> {
         let accept = async {
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             loop {
                 match listener.accept().await {
-                    Ok((stream, _)) => return Some((place, stream)),
+                    Ok((stream, peer)) => {
+                        // One too many of its address is closed by being dropped.
+                        if let Some(of_address) = self.addresses.enter(peer.ip()) {
+                            return Some(((place, of_address), stream));
+                        }
+                    }
                     Err(error) if is_the_clients(&error) => {}
                     Err(error) => {
                         tracing::error!(fault = "host", %error, "cannot accept a connection");
@@ -89,7 +104,8 @@ impl Listener {
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.header_timeout)
-                .max_buf_size(HEAD_BYTES_MAX)
+                .max_buf_size(self.header_bytes_max)
+                .max_headers(self.headers_max)
                 .serve_connection(io, TowerToHyperService::new(self.app.clone()))
         );
         let result = tokio::select! {

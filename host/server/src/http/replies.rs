@@ -25,6 +25,12 @@ pub(super) fn try_again(status: StatusCode, message: &str) -> Response {
     response
 }
 
+/// The body is nested too deep to be looked at.
+pub(super) fn too_deep(depth_max: usize) -> Response {
+    let message = format!("Invalid Request: the body is nested deeper than {depth_max} levels");
+    error(StatusCode::BAD_REQUEST, INVALID_REQUEST, Value::Null, &message)
+}
+
 /// The body is no JSON-RPC message: says whether it is not even JSON, and whose request it was.
 pub(super) fn malformed(body: &[u8]) -> Response {
     match serde_json::from_slice::<Value>(body) {

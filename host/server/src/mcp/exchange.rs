@@ -1,6 +1,40 @@
-use std::{cell::Cell, future::Future, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use crate::auth::KnownCaller;
+use rmcp::{RoleServer, service::RequestContext};
+
+use crate::auth::{Callers, KnownCaller};
+
+/// What the HTTP request of a message knows, and learns, of a call: it travels with the message to the
+/// handler, which for the older revisions runs in the session and not in the request.
+pub(crate) struct HttpSide {
+    callers: Arc<Callers>,
+    scopes: Arc<BTreeSet<String>>,
+    /// Set by a call that was refused for now.
+    pub(crate) retry_after: OnceLock<Duration>,
+}
+
+impl HttpSide {
+    pub(crate) fn new(callers: Arc<Callers>, scopes: Arc<BTreeSet<String>>) -> Arc<Self> {
+        Arc::new(Self { callers, scopes, retry_after: OnceLock::new() })
+    }
+
+    /// Of the message that `context` belongs to. `None` over stdio.
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
+        let parts = context.extensions.get::<http::request::Parts>()?;
+        parts.extensions.get::<Arc<Self>>().map(Arc::as_ref)
+    }
+
+    /// All scopes that a request, or a call of `tool`, needs, if the request's token lacks one of them.
+    pub(crate) fn lacking(&self, tool: Option<&str>) -> Option<Vec<&str>> {
+        self.callers.lacking(&self.scopes, tool)
+    }
+}
 
 /// What went wrong below the library, which would answer all of it with a 500.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -15,16 +15,17 @@ use rmcp::{
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::Value;
-use stockade_runtime::{CallReport, Invocation, ToolOutput};
+use stockade_runtime::{CallError, CallReport, Invocation, ToolOutput};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Shared, notify};
+use super::{HttpSide, Shared, lists, notify};
 use crate::{
     auth::KnownCaller,
     errors::{self, Failure},
+    tenants::Place,
 };
 
 /// Revisions that clients may speak.
@@ -63,11 +64,12 @@ impl McpHandler {
         let started = Instant::now();
         let _busy = self.shared.busy.token();
         // Dropping the work is the cancellation: with it go the store, the transaction and the query.
-        let record = match self.shared.audit.begin(&self.known, &request_id, &request) {
+        let tenant = Arc::clone(&self.known.tenant);
+        let report = CallReport::charging(move |used| tenant.charge(used.cpu, used.rows));
+        let record = match self.shared.audit.begin(&self.known, &request_id, &request, report.clone()) {
             Ok(record) => record,
             Err(failure) => return errors::answer(failure, &request_id),
         };
-        let report = record.report.clone();
         let outcome = tokio::select! {
             biased;
             () = context.ct.cancelled() => None,
@@ -103,6 +105,7 @@ impl McpHandler {
         if self.shared.stopping.is_cancelled() {
             return Err(Failure::Stopping);
         }
+        self.admit(&request.name, context)?;
         let _turn = self.turn().await?;
         let invocation = Invocation {
             caller: Arc::clone(&self.known.caller),
@@ -112,33 +115,46 @@ impl McpHandler {
             progress: None,
             report,
         };
-        match context.meta.get_progress_token() {
-            None => self.shared.tools.call(invocation).await,
-            Some(token) => notify::call_with_progress(&self.shared, invocation, &context.peer, token).await,
-        }
-        .map_err(Failure::Call)
+        let call: BoxFuture<'_, _> = match context.meta.get_progress_token() {
+            None => self.shared.tools.call(invocation),
+            Some(token) => notify::call_with_progress(&self.shared, invocation, &context.peer, token).boxed(),
+        };
+        call.await.map_err(Failure::Call)
     }
 
-    /// Waits for a place among the caller's calls, then among all calls.
-    async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Failure> {
+    /// Whether the tenant may make a call now, and the caller may make this one.
+    fn admit(&self, tool: &str, context: &RequestContext<RoleServer>) -> Result<(), Failure> {
+        let http = HttpSide::of(context);
+        if let Err(exhausted) = self.known.tenant.take_call() {
+            // The first to come, of one.
+            let _ = http.map(|http| http.retry_after.set(exhausted.retry_after));
+            return Err(Failure::Exhausted(exhausted));
+        }
+        if self.shared.tool(&self.known, tool).is_none() {
+            return Err(Failure::Call(CallError::UnknownTool));
+        }
+        // The endpoint has looked at the same, to answer in HTTP's words; this is the one that counts,
+        // because it looks at the message as it was understood.
+        match http.and_then(|http| http.lacking(Some(tool))) {
+            Some(needed) => Err(Failure::Scope(needed.join(" "))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a place among the caller's calls, then among all calls, by turns with other tenants.
+    async fn turn(&self) -> Result<(SemaphorePermit<'_>, Place), Failure> {
         let deadline = tokio::time::Instant::now() + self.shared.queue_timeout;
-        let own = place(&self.known.calls, deadline, true).await?;
-        Ok((own, place(&self.shared.calls, deadline, false).await?))
+        let own = place(&self.known.calls, deadline).await.ok_or(Failure::Busy { own: true })?;
+        let place = self.shared.queue.enter(&self.known.tenant, deadline).await;
+        Ok((own, place.ok_or(Failure::Busy { own: false })?))
     }
 }
 
-async fn place<'a>(
-    places: &'a Semaphore,
-    deadline: tokio::time::Instant,
-    own: bool,
-) -> Result<SemaphorePermit<'a>, Failure> {
+async fn place(places: &Semaphore, deadline: tokio::time::Instant) -> Option<SemaphorePermit<'_>> {
     // Most of the time there is a place, and no timer is needed.
-    if let Ok(permit) = places.try_acquire() {
-        return Ok(permit);
-    }
-    match tokio::time::timeout_at(deadline, places.acquire()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => Err(Failure::Busy { own }),
+    match places.try_acquire() {
+        Ok(permit) => Some(permit),
+        Err(_) => tokio::time::timeout_at(deadline, places.acquire()).await.ok()?.ok(),
     }
 }
 
@@ -175,7 +191,7 @@ impl ServerHandler for McpHandler {
         if request.is_some_and(|params| params.cursor.is_some()) {
             return Err(ErrorData::invalid_params("Unknown cursor: the list of tools has one page", None));
         }
-        let tools = self.shared.lists.of(&self.shared, &self.known);
+        let tools = lists::tools_of(&self.shared, &self.known);
         let mut result = ListToolsResult::with_all_items(Vec::clone(&tools));
         if is_modern(&context) {
             result.meta = Some(self.shared.result_meta.clone());
@@ -207,7 +223,7 @@ impl ServerHandler for McpHandler {
 
     /// Only the schema is looked at: the library checks `Mcp-Param-*` headers against it, at each call.
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        let info = self.shared.tools.tool(&self.known.caller, name)?;
+        let info = self.shared.tool(&self.known, name)?;
         Some(Tool::new_with_raw("", None, Arc::clone(&info.input_schema)))
     }
 

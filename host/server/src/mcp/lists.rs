@@ -1,7 +1,4 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use rmcp::model::{Tool, ToolAnnotations};
 use stockade_runtime::ToolInfo;
@@ -9,34 +6,26 @@ use stockade_runtime::ToolInfo;
 use super::Shared;
 use crate::auth::KnownCaller;
 
-/// The answer to `tools/list`, kept for each caller until the tools change. Callers come from the
-/// configuration: there are no more entries than callers.
-#[derive(Default)]
-pub(super) struct ToolLists {
-    entries: Mutex<HashMap<Arc<str>, Entry>>,
-}
-
-struct Entry {
+/// The answer to `tools/list` for one caller. It is kept with the caller, and goes with it.
+pub(crate) struct Listed {
     version: u64,
     tools: Arc<Vec<Tool>>,
 }
 
-impl ToolLists {
-    /// The tools that the caller may see.
-    pub(super) fn of(&self, shared: &Shared, known: &KnownCaller) -> Arc<Vec<Tool>> {
-        // The number is read before the list: a list that is newer than its number is made once more,
-        // one that is older would stay.
-        let version = shared.version();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get(&known.name)
-            && entry.version == version
-        {
-            return Arc::clone(&entry.tools);
-        }
-        let tools = Arc::new(shared.tools.tools(&known.caller).iter().map(|info| tool(info)).collect::<Vec<_>>());
-        entries.insert(Arc::clone(&known.name), Entry { version, tools: Arc::clone(&tools) });
-        tools
+/// The tools that the caller may see.
+pub(super) fn tools_of(shared: &Shared, known: &KnownCaller) -> Arc<Vec<Tool>> {
+    // The number is read before the list: a list that is newer than its number is made once more,
+    // one that is older would stay.
+    let version = shared.version();
+    let mut listed = known.listed.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(listed) = listed.as_ref().filter(|listed| listed.version == version) {
+        return Arc::clone(&listed.tools);
     }
+    let infos = shared.tools.tools(&known.caller);
+    let seen = infos.iter().filter(|info| known.tenant.sees(info));
+    let tools = Arc::new(seen.map(|info| tool(info)).collect::<Vec<_>>());
+    *listed = Some(Listed { version, tools: Arc::clone(&tools) });
+    tools
 }
 
 /// A tool as clients see it. No plugin can write: every tool says so.

@@ -11,7 +11,7 @@ use stockade_runtime::{CallError, Invocation, Progress, ToolOutput};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Shared, lists};
 use crate::auth::KnownCaller;
 
 /// Reports of one call that may wait for a slow client; the tool's further ones are dropped.
@@ -96,13 +96,13 @@ pub(super) async fn tell_subscription(
 /// A change that this caller does not see is none of its business.
 async fn on_change<F: Future<Output = bool>>(shared: &Shared, known: &KnownCaller, seen: u64, tell: impl Fn() -> F) {
     let mut changes = shared.changes.clone();
-    let mut told = shared.lists.of(shared, known);
+    let mut told = lists::tools_of(shared, known);
     // Between `seen` and here the list may have changed, and `told` is the list after it.
     if *changes.borrow_and_update() != seen && !tell().await {
         return;
     }
     while changes.changed().await.is_ok() {
-        let now = shared.lists.of(shared, known);
+        let now = lists::tools_of(shared, known);
         if now == told {
             continue;
         }

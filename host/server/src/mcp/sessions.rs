@@ -17,7 +17,7 @@ use rmcp::{
 };
 
 use super::{Exchange, Trouble};
-use crate::config::ServerConfig;
+use crate::{auth::KnownCaller, config::ServerConfig};
 
 /// The sessions of the older revisions, each bound to the caller that opened it.
 ///
@@ -34,6 +34,7 @@ pub(crate) struct OwnedSessions {
 
 struct Owned {
     caller: Arc<str>,
+    tenant: Arc<str>,
     used: Instant,
 }
 
@@ -85,7 +86,7 @@ impl OwnedSessions {
             return false;
         };
         let mut owned = self.owned();
-        let Some(session) = owned.get_mut(id).filter(|session| session.caller == known.name) else {
+        let Some(session) = owned.get_mut(id).filter(|session| session.caller == known.id) else {
             return false;
         };
         session.used = Instant::now();
@@ -102,21 +103,24 @@ impl OwnedSessions {
 
     /// Enters a new session. Returns the one that makes room for it, if the caller has its fill: many
     /// clients never close theirs, and refusing would lock a caller out until the old ones expire.
-    fn enter(&self, id: &SessionId, caller: &Arc<str>) -> Result<Option<SessionId>, SessionFailure> {
+    fn enter(&self, id: &SessionId, known: &KnownCaller) -> Result<Option<SessionId>, SessionFailure> {
         let mut owned = self.owned();
-        let own = owned.iter().filter(|(_, session)| session.caller == *caller);
+        let own = owned.iter().filter(|(_, session)| session.caller == known.id);
         let oldest = if own.clone().count() < self.per_caller_max {
             None
         } else {
             own.min_by_key(|(_, session)| session.used).map(|(id, _)| Arc::clone(id))
         };
-        if oldest.is_none() && owned.len() >= self.sessions_max {
+        let (tenant, tenant_max) = (&known.tenant.name, known.tenant.limits.sessions_max);
+        let of_tenant = || owned.values().filter(|session| session.tenant == *tenant).count();
+        if oldest.is_none() && (owned.len() >= self.sessions_max || of_tenant() >= tenant_max) {
             return Err(SessionFailure::Full);
         }
         if let Some(oldest) = &oldest {
             owned.remove(oldest);
         }
-        owned.insert(Arc::clone(id), Owned { caller: Arc::clone(caller), used: Instant::now() });
+        let session = Owned { caller: Arc::clone(&known.id), tenant: Arc::clone(tenant), used: Instant::now() };
+        owned.insert(Arc::clone(id), session);
         Ok(oldest)
     }
 
@@ -135,7 +139,7 @@ impl SessionManager for OwnedSessions {
         let known = Exchange::caller().ok_or(SessionFailure::Unknown)?;
         let (id, transport) = self.inner.create_session().await.map_err(SessionFailure::inner)?;
         // From here on nothing waits: the library closes what it gets, and this closes what it does not.
-        match self.enter(&id, &known.name) {
+        match self.enter(&id, &known) {
             Ok(None) => {}
             Ok(Some(oldest)) => {
                 tracing::warn!(

@@ -1,11 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
 use rmcp::model::{Implementation, MetaObject, ServerCapabilities, ServerConfig as ServerInfo};
-use tokio::sync::{Semaphore, watch};
+use stockade_runtime::ToolInfo;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::lists::ToolLists;
-use crate::{audit::Audit, config::ServerConfig, tools::Tools};
+use crate::{audit::Audit, auth::KnownCaller, config::ServerConfig, tenants::FairQueue, tools::Tools};
 
 /// The key under which revision 2026-07-28 wants to see the server in every result's `_meta`.
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
@@ -13,10 +13,9 @@ const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 /// What all handlers share: there is a handler for each request or session.
 pub(crate) struct Shared {
     pub(super) tools: Arc<dyn Tools>,
-    pub(super) lists: ToolLists,
     /// Kept to look at the version without taking part in the channel at each request.
     pub(super) changes: watch::Receiver<u64>,
-    pub(super) calls: Semaphore,
+    pub(super) queue: Arc<FairQueue>,
     pub(super) queue_timeout: Duration,
     pub(super) info: ServerInfo,
     pub(super) result_meta: MetaObject,
@@ -39,9 +38,8 @@ impl Shared {
         result_meta.insert(SERVER_INFO_KEY.to_owned(), name_and_version);
         Self {
             changes: tools.changes(),
-            lists: ToolLists::default(),
             tools,
-            calls: Semaphore::new(config.calls_max),
+            queue: FairQueue::new(config.calls_max),
             queue_timeout: Duration::from_millis(config.call_queue_timeout_ms),
             info,
             result_meta,
@@ -54,6 +52,11 @@ impl Shared {
     /// The same, with a record of every call.
     pub(crate) fn recorded(self, audit: Audit) -> Self {
         Self { audit, ..self }
+    }
+
+    /// The tool named `name`, if the caller and its tenant may see it.
+    pub(crate) fn tool(&self, known: &KnownCaller, name: &str) -> Option<Arc<ToolInfo>> {
+        self.tools.tool(&known.caller, name).filter(|info| known.tenant.sees(info))
     }
 
     /// The version of the tool list.

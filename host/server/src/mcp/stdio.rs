@@ -72,7 +72,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{auth::Callers, tools::Tools};
+    use crate::{auth::Callers, config::AccessConfig, tools::Tools};
 
     /// One tool, which ends when it may.
     struct Waits {
@@ -86,8 +86,18 @@ mod tests {
             Vec::new()
         }
 
-        fn tool(&self, _caller: &Caller, _name: &str) -> Option<Arc<ToolInfo>> {
-            None
+        fn tool(&self, _caller: &Caller, name: &str) -> Option<Arc<ToolInfo>> {
+            let schema = Arc::default();
+            (name == "waits").then(|| {
+                Arc::new(ToolInfo {
+                    name: name.into(),
+                    title: String::new(),
+                    description: String::new(),
+                    input_schema: Arc::clone(&schema),
+                    output_schema: schema,
+                    plugin: "waits".into(),
+                })
+            })
         }
 
         fn changes(&self) -> watch::Receiver<u64> {
@@ -106,8 +116,9 @@ mod tests {
 
     fn caller(config: &ServerConfig) -> Arc<KnownCaller> {
         let text = "tenant = 'acme'\nprincipal = 'p'\nreader_role = 'reader'";
-        let configured = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
-        Callers::new(&configured, config).expect("callers").by_name("office").expect("it")
+        let callers = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
+        let access = AccessConfig { callers, ..AccessConfig::default() };
+        Callers::new(&access, config).expect("callers").by_name("office").expect("it")
     }
 
     #[tokio::test]

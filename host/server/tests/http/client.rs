@@ -12,13 +12,13 @@ pub(crate) const OLDER: &str = "2025-11-25";
 pub(crate) struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) url: String,
-    token: Option<&'static str>,
+    token: Option<String>,
 }
 
 impl Client {
-    pub(crate) fn new(url: String, token: Option<&'static str>) -> Self {
+    pub(crate) fn new(url: String, token: Option<&str>) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
-        Self { http, url, token }
+        Self { http, url, token: token.map(str::to_owned) }
     }
 
     /// A POST with the headers that every message has.
@@ -29,7 +29,7 @@ impl Client {
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")
             .body(body);
-        match self.token {
+        match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
@@ -103,7 +103,7 @@ impl Session {
 
     async fn with_id(&self, request: RequestBuilder) -> Response {
         let request = request.header("mcp-session-id", &self.id).header("mcp-protocol-version", OLDER);
-        request.bearer_auth(self.client.token.expect("a token")).send().await.expect("a reply")
+        request.bearer_auth(self.client.token.as_ref().expect("a token")).send().await.expect("a reply")
     }
 
     pub(crate) async fn request(&self, method: &str, params: Value) -> Response {

@@ -1,12 +1,15 @@
 //! A running server and its two callers, `north` and `south`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Once},
+};
 
 use futures::future::BoxFuture;
 use stockade_server::{
     AlwaysReady, Ready, RunningServer,
     auth::Callers,
-    config::{CallerConfig, ServerConfig, TokenDigest},
+    config::{AccessConfig, CallerConfig, ServerConfig, TokenDigest},
     serve,
 };
 
@@ -27,10 +30,25 @@ impl TestServer {
     }
 
     pub(crate) async fn with_ready(change: impl FnOnce(&mut ServerConfig), ready: Arc<dyn Ready>) -> Self {
+        Self::with_all(change, AccessConfig::default(), ready).await
+    }
+
+    /// With `access` besides the two callers.
+    pub(crate) async fn with_access(access: AccessConfig) -> Self {
+        Self::with_all(|_| {}, access, Arc::new(AlwaysReady)).await
+    }
+
+    pub(crate) async fn with_all(
+        change: impl FnOnce(&mut ServerConfig),
+        mut access: AccessConfig,
+        ready: Arc<dyn Ready>,
+    ) -> Self {
+        listen_to_everything();
         let mut config = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
         change(&mut config);
         let tools = StubTools::new();
-        let callers = Callers::new(&callers(), &config).expect("callers");
+        access.callers.extend(callers());
+        let callers = Callers::new(&access, &config).expect("callers");
         let running = serve(&config, callers, Arc::clone(&tools) as _, ready).await.expect("a server");
         Self { running, tools }
     }
@@ -43,19 +61,37 @@ impl TestServer {
         Client::new(self.url("/mcp"), Some("token-north"))
     }
 
+    /// A client with any token.
+    pub(crate) fn client(&self, token: &str) -> Client {
+        Client::new(self.url("/mcp"), Some(token))
+    }
+
     pub(crate) fn south(&self) -> Client {
         Client::new(self.url("/mcp"), Some("token-south"))
     }
 }
 
+/// Whether a line is of interest is remembered for the process: without anybody who listens in all
+/// threads, a test that does may come too late.
+pub(crate) fn listen_to_everything() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(tracing_subscriber::registry()).expect("nobody else listens");
+    });
+}
+
 fn callers() -> BTreeMap<String, CallerConfig> {
-    let caller = |name: &str| {
-        let digest = TokenDigest::of(&format!("token-{name}")).to_hex();
-        let text =
-            format!("token_sha256 = '{digest}'\ntenant = 'acme'\nprincipal = 'p-{name}'\nreader_role = 'reader'");
-        (name.to_owned(), toml::from_str(&text).expect("a caller"))
-    };
-    BTreeMap::from(["north", "south"].map(caller))
+    BTreeMap::from(["north", "south"].map(|name| caller(name, "acme")))
+}
+
+/// A caller `p` of `tenant`, whose token is `token-NAME`.
+pub(crate) fn caller(name: &str, tenant: &str) -> (String, CallerConfig) {
+    let digest = TokenDigest::of(&format!("token-{name}")).to_hex();
+    let text = format!(
+        "token_sha256 = '{digest}'\ntenant = '{tenant}'\nprincipal = 'p-{name}'\nreader_role = 'reader'\n\
+         scopes = ['tools:call']"
+    );
+    (name.to_owned(), toml::from_str(&text).expect("a caller"))
 }
 
 /// A database that never answers.

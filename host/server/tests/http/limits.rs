@@ -182,3 +182,71 @@ async fn calls_beyond_the_limits_wait_and_then_are_told_to_try_again() {
         assert_eq!(server.north().call("echo", json!({})).await["result"]["isError"], false);
     }
 }
+
+#[tokio::test]
+async fn a_body_of_just_the_depth_is_taken_and_one_level_more_is_not() {
+    let server = TestServer::with(|config| config.json_depth_max = 20).await;
+    // Around the arguments there are `params` and the message.
+    let nested = |depth: usize| (0..depth - 3).fold(json!(0), |inner, _| json!([inner]));
+    for (depth, status) in [(20, StatusCode::OK), (21, StatusCode::BAD_REQUEST)] {
+        let params = json!({ "name": "echo", "arguments": { "a": nested(depth) } });
+        let response = server.north().modern("tools/call", params).send().await.expect("a reply");
+        assert_eq!(response.status(), status, "{depth}");
+        let reply: Value = response.json().await.expect("JSON");
+        assert_eq!(reply["error"]["code"] == -32600, depth > 20, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn more_headers_or_larger_ones_get_431() {
+    let server = TestServer::with(|config| {
+        config.header_bytes_max = 16_384;
+        config.headers_max = 20;
+    })
+    .await;
+    let head = |more: &str| format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+    let many = |count: usize| (0..count).map(|n| format!("X-{n}: a\r\n")).collect::<String>();
+    for (more, status) in [
+        (many(18), "200"),
+        (many(19), "431"),
+        (format!("X: {}\r\n", "a".repeat(15_000)), "200"),
+        (format!("X: {}\r\n", "a".repeat(20_000)), "431"),
+    ] {
+        let reply = raw(&server, &head(&more)).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{} bytes: {reply}", more.len());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_idle_after_a_request_is_closed() {
+    let server = TestServer::with(|config| config.header_timeout_s = 1).await;
+    // `raw` reads to the end, which comes when the server closes.
+    let reply = raw(&server, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(reply.ends_with("alive\n"), "{reply}");
+}
+
+#[tokio::test]
+async fn a_connection_too_many_of_one_address_is_closed_at_once() {
+    let server = TestServer::with(|config| config.connections_per_ip_max = 2).await;
+    let connect = || async { TcpStream::connect(server.running.local_addr()).await.expect("a connection") };
+    let ask = async |stream: &mut TcpStream| {
+        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let mut reply = Vec::new();
+        let read = async {
+            while !reply.ends_with(b"alive\n") && stream.read_buf(&mut reply).await.is_ok_and(|count| count > 0) {}
+        };
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("the server does not wait");
+        asked.is_ok() && reply.starts_with(b"HTTP/1.1 200 ")
+    };
+    let (mut first, mut second) = (connect().await, connect().await);
+    assert!(ask(&mut first).await && ask(&mut second).await);
+    assert!(!ask(&mut connect().await).await, "a third");
+    assert!(ask(&mut first).await, "the others stay");
+    drop(second);
+    let freed = async {
+        while !ask(&mut connect().await).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the place comes free");
+}

@@ -5,14 +5,19 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use stockade_server::{
-    config::{LogConfig, LogFormat},
+    config::{AccessConfig, LogConfig, LogFormat},
     telemetry,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::harness::TestServer;
+use crate::{
+    harness::{TestServer, listen_to_everything},
+    issuer::{Issuer, access, claims, claims_but},
+    signing::TestKey,
+};
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -38,11 +43,16 @@ impl MakeWriter<'_> for Lines {
 
 /// Runs `work` and gives what was logged in this thread, which is all of the test's server.
 async fn logged(format: LogFormat, work: impl AsyncFnOnce(&TestServer)) -> String {
+    logged_with(format, AccessConfig::default(), work).await
+}
+
+async fn logged_with(format: LogFormat, access: AccessConfig, work: impl AsyncFnOnce(&TestServer)) -> String {
+    listen_to_everything();
     let lines = Lines::default();
     let config = LogConfig { level: "trace".into(), format };
     let subscriber = telemetry::subscriber(&config, None, false, lines.clone()).expect("a level");
     let _guard = tracing::subscriber::set_default(subscriber);
-    let server = TestServer::start().await;
+    let server = TestServer::with_access(access).await;
     work(&server).await;
     let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
     assert!(!text.is_empty());
@@ -71,6 +81,40 @@ async fn neither_arguments_nor_tokens_are_logged_at_any_level() {
         let text = logged(format, talk).await;
         for secret in [MARK, "token-north", "wrong-token"] {
             assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_part_of_an_issuers_token_is_logged_at_any_level_but_why_it_was_refused() {
+    let (key, stranger) = (TestKey::es256("k-1"), TestKey::es256("kid-mark"));
+    let issuer = Issuer::with(&[&key]).await;
+    let tokens = [
+        (StatusCode::OK, key.token(&claims())),
+        (StatusCode::FORBIDDEN, key.token(&claims_but("scope", Some(json!("scope-mark"))))),
+        (StatusCode::UNAUTHORIZED, key.token(&claims_but("exp", Some(json!(1))))),
+        (StatusCode::UNAUTHORIZED, key.token(&claims_but("sub", Some(json!("sub mark"))))),
+        (StatusCode::UNAUTHORIZED, key.token(&claims_but("iss", Some(json!("iss-mark"))))),
+        (StatusCode::UNAUTHORIZED, stranger.token(&claims())),
+    ];
+    for format in [LogFormat::Json, LogFormat::Text] {
+        let text = logged_with(format, access(&format!("jwks_url = '{}'", issuer.url)), async |server: &TestServer| {
+            for (status, token) in &tokens {
+                let request = server.client(token).modern("tools/call", json!({ "name": "who", "arguments": {} }));
+                assert_eq!(request.send().await.expect("a reply").status(), *status);
+            }
+        })
+        .await;
+        for part in tokens.iter().flat_map(|(_, token)| token.split('.')).chain([
+            "scope-mark",
+            "sub mark",
+            "iss-mark",
+            "kid-mark",
+        ]) {
+            assert!(!text.contains(part), "{part} in {text}");
+        }
+        for reason in ["expired", "unknown issuer", "the principal is no identifier", "no such key of the issuer"] {
+            assert!(text.contains(reason), "{reason} is missing in {text}");
         }
     }
 }

@@ -13,7 +13,7 @@ async fn what_is_not_json_rpc_gets_a_json_rpc_error() {
         ("", -32700, Value::Null),
         ("{", -32700, Value::Null),
         ("\u{0}\u{1}", -32700, Value::Null),
-        (deep.as_str(), -32700, Value::Null),
+        (deep.as_str(), -32600, Value::Null),
         ("null", -32600, Value::Null),
         ("5", -32600, Value::Null),
         ("{}", -32600, Value::Null),

@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use stockade_runtime::{CallError, Caller, Invocation, Progress, ToolInfo, ToolOutput};
+use stockade_runtime::{CallError, Caller, Invocation, Progress, ToolInfo, ToolOutput, Used};
 use stockade_server::Tools;
 use tokio::sync::{Semaphore, watch};
 
@@ -52,10 +52,12 @@ impl StubTools {
     }
 
     async fn run(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
-        let Invocation { caller, tool, arguments, request_id, progress, .. } = invocation;
+        let Invocation { caller, tool, arguments, request_id, progress, report } = invocation;
         let structured = match tool.as_str() {
             "echo" => {
                 drop(progress);
+                let rows = arguments.get("rows").and_then(Value::as_u64).unwrap_or(0);
+                report.ended(Used { rows, ..Used::default() });
                 tokio::task::yield_now().await;
                 arguments
             }
@@ -120,7 +122,7 @@ fn info(name: &str) -> Arc<ToolInfo> {
         description: format!("What {name} does"),
         input_schema: Arc::clone(&schema),
         output_schema: schema,
-        plugin: "stub".into(),
+        plugin: if name == "report" { "reports".into() } else { "stub".into() },
     })
 }
 

@@ -1,0 +1,115 @@
+//! What each tenant may use: which tools, how many calls, how much of a day.
+//!
+//! All tenants stand in the configuration, so what is kept here is bounded by it. Counts are this
+//! process's own: a restart begins anew.
+
+mod queue;
+mod quota;
+mod rate;
+
+pub(crate) use queue::{FairQueue, Place};
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use stockade_runtime::ToolInfo;
+use tokio::sync::Semaphore;
+
+use crate::config::{ConfigError, TenantConfig, TenantLimits};
+use quota::Quota;
+use rate::Rate;
+
+/// A limit of a tenant that a call has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted {
+    /// The limit's key in the configuration.
+    pub(crate) limit: &'static str,
+    /// Time until there is room again.
+    pub(crate) retry_after: Duration,
+}
+
+/// A tenant, with what it has used.
+pub(crate) struct Tenant {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: TenantLimits,
+    /// HTTP requests under way at once.
+    pub(crate) requests: Arc<Semaphore>,
+    rate: Option<Rate>,
+    quota: Quota,
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Tenant {
+    pub(crate) fn new(name: &str, limits: TenantLimits) -> Self {
+        Self {
+            name: Arc::from(name),
+            requests: Arc::new(Semaphore::new(limits.requests_max)),
+            rate: limits.calls_per_minute_max.map(|calls| Rate::per_minute(calls, Instant::now())),
+            quota: Quota::new(limits.cpu_s_per_day_max, limits.rows_per_day_max),
+            limits,
+        }
+    }
+
+    /// Whether the tenant may know of the tool: what it may not know of is like what there is not.
+    pub(crate) fn sees(&self, tool: &ToolInfo) -> bool {
+        let among = |names: &Option<BTreeSet<String>>, name| names.as_ref().is_none_or(|names| names.contains(name));
+        among(&self.limits.plugins, &tool.plugin) && among(&self.limits.tools, &tool.name)
+    }
+
+    /// Takes one call out of what the tenant may make now.
+    pub(crate) fn take_call(&self) -> Result<(), Exhausted> {
+        self.quota.check(SystemTime::now())?;
+        match self.rate.as_ref().map(|rate| rate.take(Instant::now())) {
+            Some(Err(retry_after)) => Err(Exhausted { limit: "calls_per_minute_max", retry_after }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Enters what a call has used, however it ended.
+    pub(crate) fn charge(&self, cpu: Duration, rows: u64) {
+        self.quota.charge(SystemTime::now(), cpu, rows);
+    }
+}
+
+/// The tenants that callers and issuers name.
+#[derive(Debug)]
+pub(crate) struct Tenants(BTreeMap<String, Arc<Tenant>>);
+
+impl Tenants {
+    /// Takes `[tenants.*]` and `[tenant_defaults]`, and the names that callers can have.
+    ///
+    /// # Errors
+    /// Names the key of a wrong limit, or of a table for a tenant that nobody can be: most likely a
+    /// misspelt one, whose tenant would go without its limits.
+    pub(crate) fn new<'a>(
+        configured: &BTreeMap<String, TenantConfig>,
+        defaults: &TenantConfig,
+        named: impl Iterator<Item = &'a String>,
+    ) -> Result<Self, ConfigError> {
+        let named: BTreeSet<_> = named.collect();
+        if let Some(stray) = configured.keys().find(|name| !named.contains(name)) {
+            return Err(ConfigError::value(format!("tenants.{stray}"), "is no tenant of any caller or issuer"));
+        }
+        defaults.over(&TenantConfig::default(), "tenant_defaults")?;
+        let nothing = TenantConfig::default();
+        let tenant = |name: &String| {
+            let own = configured.get(name).unwrap_or(&nothing);
+            let limits = own.over(defaults, &format!("tenants.{name}"))?;
+            Ok((name.clone(), Arc::new(Tenant::new(name, limits))))
+        };
+        Ok(Self(named.into_iter().map(tenant).collect::<Result<_, ConfigError>>()?))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.0.get(name).cloned()
+    }
+}

@@ -1,0 +1,99 @@
+//! Two tenants on one server, one of them greedy.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use stockade_server::config::TokenDigest;
+use stockade_tests::{Client, TestApp};
+
+/// Rounds of quiet and flood, by turns, so that what else the machine does meets both.
+const ROUNDS: usize = 5;
+const CALLS: usize = 40;
+const FLOOD: usize = 64;
+/// How much slower the quiet tenant's slowest calls may get.
+const BAR: f64 = 3.0;
+
+fn greedy() -> String {
+    let digest = TokenDigest::of("a-token-for-the-greedy-tenant").to_hex();
+    let office = &zava_retail::demo_callers()[0];
+    format!(
+        "[tenant_defaults]\ncalls_max = {}\n\
+         [callers.greedy]\ntoken_sha256 = '{digest}'\ntenant = 'greedy'\nprincipal = '{}'\nroles = ['head_office']\n\
+         reader_role = '{}'\n",
+        // PostgreSQL runs on this machine too: more calls than that only wait for a core, all together.
+        2 * std::thread::available_parallelism().map_or(1, usize::from),
+        office.principal,
+        office.reader_role
+    )
+}
+
+/// The times of calls one after another.
+async fn calls(client: &Client, tool: &str, arguments: &serde_json::Value) -> Vec<Duration> {
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        client.call(tool, arguments.clone()).await.structured();
+        times.push(begun.elapsed());
+    }
+    times
+}
+
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[(times.len() * 99).div_ceil(100) - 1]
+}
+
+async fn measure(app: &TestApp, tool: &'static str, arguments: serde_json::Value) -> (Duration, Duration, usize) {
+    let quiet_client = app.client("head-office");
+    let (mut quiet, mut flooded, mut greedy_calls) = (Vec::new(), Vec::new(), 0);
+    calls(&quiet_client, tool, &arguments).await;
+    for _ in 0..ROUNDS {
+        quiet.extend(calls(&quiet_client, tool, &arguments).await);
+        let stop = Arc::new(AtomicBool::new(false));
+        let flood: Vec<_> = (0..FLOOD)
+            .map(|_| {
+                let client = app.client_with(Some("a-token-for-the-greedy-tenant"));
+                let (stop, arguments) = (Arc::clone(&stop), arguments.clone());
+                tokio::spawn(async move {
+                    let mut done = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        client.call(tool, arguments.clone()).await;
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        flooded.extend(calls(&quiet_client, tool, &arguments).await);
+        stop.store(true, Ordering::Relaxed);
+        for connection in flood {
+            greedy_calls += connection.await.expect("no panic");
+        }
+    }
+    (p99(quiet), p99(flooded), greedy_calls)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_greedy_tenant_does_not_starve_another() {
+    let app = TestApp::builder().plugins(&["execute-sales-query"]).sections(&greedy()).start().await;
+    let query = "SELECT count(*) FROM retail.products AS a CROSS JOIN retail.products AS b";
+    println!(
+        "one tenant's calls one after another, while another floods with {FLOOD} connections; `calls_max` of a tenant is twice the cores"
+    );
+    println!("| tool | p99 quiet | p99 flooded | ratio | calls of the flood | at most {BAR} x |");
+    println!("|---|---|---|---|---|---|");
+    let (tool, arguments) = ("execute_sales_query", json!({ "query": query }));
+    let (quiet, flooded, greedy) = measure(&app, tool, arguments).await;
+    let ratio = flooded.as_secs_f64() / quiet.as_secs_f64();
+    let verdict = if ratio <= BAR { "met" } else { "MISSED" };
+    println!("| {tool} | {quiet:.1?} | {flooded:.1?} | {ratio:.1} | {greedy} | {verdict} |");
+    assert!(greedy > 0, "the flood was served too");
+    app.stop().await;
+}
