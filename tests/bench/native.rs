@@ -29,7 +29,8 @@ impl Native {
                      SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text";
         let row = sqlx::raw_sql(begin).fetch_one(&mut self.connection).await.expect("BEGIN");
         let text = |index: usize| row.try_get_raw(index).expect("a value").as_str().expect("text").to_owned();
-        let context = self.signer.context(&self.caller, text(0).parse().expect("a pid"), text(1).parse().expect("a time"));
+        let context =
+            self.signer.context(&self.caller, text(0).parse().expect("a pid"), text(1).parse().expect("a time"));
         let prologue = format!(
             "SET LOCAL statement_timeout = 30000; SET LOCAL lock_timeout = 1000; \
              SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL stockade.context = '{context}'; \

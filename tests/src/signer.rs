@@ -38,6 +38,11 @@ impl Signer {
         format!("{signed}.{}", hex::encode(mac.finalize().into_bytes()))
     }
 
+    /// Somebody who knows the key's id and not the key.
+    pub fn forger(&self) -> Self {
+        Self { key_id: self.key_id.clone(), secret: vec![7; 32] }
+    }
+
     /// The key, to look for it where it must not be.
     pub fn secret(&self) -> &[u8] {
         &self.secret

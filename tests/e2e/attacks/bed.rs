@@ -19,7 +19,7 @@ pub(crate) const STATEMENT_TIMEOUT_MS: u64 = 1_000;
 
 pub(crate) struct Bed {
     pub(crate) database: TestDatabase,
-    pub(crate) admin: PgConnection,
+    admin: PgConnection,
     pub(crate) attacker: DemoCaller,
     signer: Signer,
     canaries: Vec<Vec<u8>>,
@@ -28,6 +28,21 @@ pub(crate) struct Bed {
     whole: String,
     /// Another store's session, in the middle of its work.
     _other: Wire,
+}
+
+/// What an attacker may write into the setting.
+pub(crate) struct Contexts {
+    /// The one in place, or nothing.
+    own: String,
+    /// Head office's claims for this very transaction, signed with another key.
+    forged: String,
+}
+
+impl Contexts {
+    /// Puts them where a step says so.
+    pub(crate) fn fill(&self, step: &str) -> String {
+        step.replace("{context}", &self.own).replace("{forged}", &self.forged)
+    }
 }
 
 impl Bed {
@@ -63,6 +78,12 @@ impl Bed {
         bed
     }
 
+    /// Changes the walls before the attacks begin.
+    pub(crate) async fn change(&mut self, sql: &'static str) {
+        self.admin.execute(sql).await.expect("an administrator's statement");
+        self.whole = self.fingerprint().await;
+    }
+
     /// Looks for what is not the attacker's, in whatever came back.
     pub(crate) fn leak(&self, bytes: &[u8]) -> Option<String> {
         let small = bytes.to_ascii_lowercase();
@@ -73,8 +94,8 @@ impl Bed {
         Some(String::from_utf8_lossy(found).into_owned())
     }
 
-    /// Begins as the host does, without what only limits. Gives the context, where there is one.
-    pub(crate) async fn begin(&self, wire: &mut Wire, signed: bool) -> String {
+    /// Begins as the host does, without what only limits.
+    pub(crate) async fn begin(&self, wire: &mut Wire, signed: bool) -> Contexts {
         let began = wire
             .query("BEGIN READ ONLY; SELECT concat_ws(' ', pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8)")
             .await;
@@ -87,7 +108,7 @@ impl Bed {
         );
         let said = wire.query(&prologue).await;
         assert_eq!(said.outcome(), "ok", "{prologue}");
-        context
+        Contexts { own: context, forged: self.signer.forger().context(&caller("head-office"), pid, began_us) }
     }
 
     /// What the next borrower of the connection gets: their own rows with a context, none without.

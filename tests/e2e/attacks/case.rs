@@ -33,7 +33,9 @@ pub(crate) struct Case {
     protocol: String,
     blind: String,
     signed: String,
-    /// The first field of the last row, wherever the last step goes well.
+    /// The same as `host`, on a server where nothing could be revoked; none: the same.
+    managed: Option<String>,
+    /// The first field of the last row, on a plain connection.
     pub(crate) gives: Option<String>,
     /// What a straight connection is left with; through a cursor nothing ever is.
     #[serde(default)]
@@ -45,6 +47,8 @@ pub(crate) struct Case {
 pub(crate) enum Way {
     /// A session of the host: guard, protocol, role, context.
     Host,
+    /// The same on a server where nothing could be revoked.
+    Managed,
     /// What the host sends, without the guard.
     Protocol,
     /// A plain connection under the reader role, by the simple protocol, without a context.
@@ -62,6 +66,7 @@ impl Case {
     pub(crate) fn expected(&self, way: Way) -> &str {
         match way {
             Way::Host => &self.host,
+            Way::Managed => self.managed.as_ref().unwrap_or(&self.host),
             Way::Protocol => &self.protocol,
             Way::Blind => &self.blind,
             Way::Signed => &self.signed,

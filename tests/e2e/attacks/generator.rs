@@ -175,10 +175,20 @@ impl Generator {
                 self.expression(kind, scope, depth),
                 self.expression(kind, scope, depth)
             ),
-            (Text, 2) => format!("({}::text || {})", self.expression(other, scope, depth), self.expression(Text, scope, depth)),
+            (Text, 2) => {
+                format!("({}::text || {})", self.expression(other, scope, depth), self.expression(Text, scope, depth))
+            }
             (Text, 3) => format!("to_json({})::text", self.expression(other, scope, depth)),
-            (Text, 4) => format!("{}({})", self.pick(&["upper", "lower", "btrim", "initcap"]), self.expression(Text, scope, depth)),
-            (Text, _) => format!("format('%s/%s', {}, {})", self.expression(other, scope, depth), self.expression(Text, scope, depth)),
+            (Text, 4) => format!(
+                "{}({})",
+                self.pick(&["upper", "lower", "btrim", "initcap"]),
+                self.expression(Text, scope, depth)
+            ),
+            (Text, _) => format!(
+                "format('%s/%s', {}, {})",
+                self.expression(other, scope, depth),
+                self.expression(Text, scope, depth)
+            ),
             // Casts of text: what cannot be read is quoted in the error.
             (Id, 2) => format!("({})::text::uuid", self.expression(Text, scope, depth)),
             (Whole, 2) => format!("({})::text::int", self.expression(Text, scope, depth)),
@@ -186,14 +196,16 @@ impl Generator {
             (Time, 2) => format!("({})::text::timestamptz", self.expression(Text, scope, depth)),
             (Whole, 3) => format!("length({})", self.expression(Text, scope, depth)),
             (Whole, 4) => format!("(100 / {})", self.expression(Whole, scope, depth)),
-            (Number, 3) => format!("({} * {})", self.expression(Number, scope, depth), self.expression(Whole, scope, depth)),
+            (Number, 3) => {
+                format!("({} * {})", self.expression(Number, scope, depth), self.expression(Whole, scope, depth))
+            }
             (Time, 3) => format!("date_trunc('day', {})", self.expression(Time, scope, depth)),
             _ => format!("coalesce({}, {})", self.expression(kind, scope, depth), self.expression(kind, scope, depth)),
         }
     }
 
     fn condition(&mut self, scope: &[Column], depth: usize) -> String {
-        if depth == 0 {
+        if depth == 0 || self.below(2) == 0 {
             return "true".into();
         }
         let depth = depth - 1;

@@ -10,22 +10,59 @@ struct Flaw(&'static str, &'static [&'static str], &'static str);
 
 /// Of the login and the reader themselves: `fit_login` and `fit_reader` are this test's own.
 const ROLES: &[Flaw] = &[
-    Flaw("ALTER ROLE fit_login SUPERUSER", &["role fit_login has SUPERUSER", "NOSUPERUSER"], "ALTER ROLE fit_login NOSUPERUSER"),
-    Flaw("ALTER ROLE fit_login BYPASSRLS", &["role fit_login has SUPERUSER, BYPASSRLS", "NOBYPASSRLS"], "ALTER ROLE fit_login NOBYPASSRLS"),
-    Flaw("ALTER ROLE fit_reader BYPASSRLS", &["role fit_reader has SUPERUSER, BYPASSRLS"], "ALTER ROLE fit_reader NOBYPASSRLS"),
+    Flaw(
+        "ALTER ROLE fit_login SUPERUSER",
+        &["role fit_login has SUPERUSER", "NOSUPERUSER"],
+        "ALTER ROLE fit_login NOSUPERUSER",
+    ),
+    Flaw(
+        "ALTER ROLE fit_login BYPASSRLS",
+        &["role fit_login has SUPERUSER, BYPASSRLS", "NOBYPASSRLS"],
+        "ALTER ROLE fit_login NOBYPASSRLS",
+    ),
+    Flaw(
+        "ALTER ROLE fit_reader BYPASSRLS",
+        &["role fit_reader has SUPERUSER, BYPASSRLS"],
+        "ALTER ROLE fit_reader NOBYPASSRLS",
+    ),
     Flaw("ALTER ROLE fit_login CREATEROLE", &["CREATEROLE"], "ALTER ROLE fit_login NOCREATEROLE"),
-    Flaw("ALTER ROLE fit_reader LOGIN", &["fit_reader must not have LOGIN", "NOLOGIN"], "ALTER ROLE fit_reader NOLOGIN"),
-    Flaw("REVOKE fit_reader FROM fit_login", &["no member of the reader role fit_reader"], "GRANT fit_reader TO fit_login"),
-    Flaw("ALTER TABLE app.notes OWNER TO fit_login", &["role fit_login owns app.notes", "OWNER TO"], "ALTER TABLE app.notes OWNER TO postgres"),
-    Flaw("ALTER TABLE app.notes OWNER TO fit_reader", &["role fit_reader owns app.notes"], "ALTER TABLE app.notes OWNER TO postgres"),
+    Flaw(
+        "ALTER ROLE fit_reader LOGIN",
+        &["fit_reader must not have LOGIN", "NOLOGIN"],
+        "ALTER ROLE fit_reader NOLOGIN",
+    ),
+    Flaw(
+        "REVOKE fit_reader FROM fit_login",
+        &["no member of the reader role fit_reader"],
+        "GRANT fit_reader TO fit_login",
+    ),
+    Flaw(
+        "ALTER TABLE app.notes OWNER TO fit_login",
+        &["role fit_login owns app.notes", "OWNER TO"],
+        "ALTER TABLE app.notes OWNER TO postgres",
+    ),
+    Flaw(
+        "ALTER TABLE app.notes OWNER TO fit_reader",
+        &["role fit_reader owns app.notes"],
+        // What was granted to the owner of a moment went with the ownership.
+        "ALTER TABLE app.notes OWNER TO postgres; GRANT SELECT ON app.notes TO fit_reader",
+    ),
     Flaw(
         "ALTER TABLE app.notes OWNER TO fit_owner; GRANT fit_owner TO fit_login",
         &["the login is a member of fit_owner", "role fit_owner owns app.notes", "REVOKE fit_owner"],
         "REVOKE fit_owner FROM fit_login; ALTER TABLE app.notes OWNER TO postgres",
     ),
     Flaw("GRANT fit_owner TO fit_reader", &["the login is a member of fit_owner"], "REVOKE fit_owner FROM fit_reader"),
-    Flaw("ALTER SCHEMA app OWNER TO fit_login", &["role fit_login owns schema app"], "ALTER SCHEMA app OWNER TO postgres"),
-    Flaw("GRANT CREATE ON SCHEMA app TO fit_reader", &["fit_reader may create objects in schema app", "REVOKE CREATE"], "REVOKE CREATE ON SCHEMA app FROM fit_reader"),
+    Flaw(
+        "ALTER SCHEMA app OWNER TO fit_login",
+        &["role fit_login owns schema app"],
+        "ALTER SCHEMA app OWNER TO postgres; GRANT USAGE ON SCHEMA app TO fit_login",
+    ),
+    Flaw(
+        "GRANT CREATE ON SCHEMA app TO fit_reader",
+        &["fit_reader may create objects in schema app", "REVOKE CREATE"],
+        "REVOKE CREATE ON SCHEMA app FROM fit_reader",
+    ),
     Flaw(
         "DO $$ BEGIN EXECUTE format('GRANT TEMP ON DATABASE %I TO fit_login', current_database()); END $$",
         &["fit_login may create schemas or temporary tables", "REVOKE CREATE, TEMPORARY"],
@@ -37,17 +74,33 @@ const ROLES: &[Flaw] = &[
 const TABLES: &[Flaw] = &[
     Flaw(
         "ALTER TABLE app.notes NO FORCE ROW LEVEL SECURITY",
-        &["table app.notes, which fit_reader may read, has no forced row security", "FORCE ROW LEVEL SECURITY", "shared_tables"],
+        &[
+            "table app.notes, which fit_reader may read, has no forced row security",
+            "FORCE ROW LEVEL SECURITY",
+            "shared_tables",
+        ],
         "ALTER TABLE app.notes FORCE ROW LEVEL SECURITY",
     ),
-    Flaw("ALTER TABLE app.notes DISABLE ROW LEVEL SECURITY", &["app.notes, which fit_reader may read, has no forced"], "ALTER TABLE app.notes ENABLE ROW LEVEL SECURITY"),
+    Flaw(
+        "ALTER TABLE app.notes DISABLE ROW LEVEL SECURITY",
+        &["app.notes, which fit_reader may read, has no forced"],
+        "ALTER TABLE app.notes ENABLE ROW LEVEL SECURITY",
+    ),
     Flaw(
         "ALTER POLICY own ON app.notes RENAME TO gone; DROP POLICY gone ON app.notes",
         &["app.notes has row security and no policy", "CREATE POLICY"],
         "CREATE POLICY own ON app.notes USING (tenant = (SELECT stockade.claims() ->> 'tenant'))",
     ),
-    Flaw("CREATE TABLE app.open (id int); GRANT SELECT (id) ON app.open TO PUBLIC", &["table app.open, which fit_login, fit_reader may read"], "DROP TABLE app.open"),
-    Flaw("CREATE VIEW app.v AS SELECT * FROM app.notes; GRANT SELECT ON app.v TO fit_reader", &["view app.v", "owner's rights", "security_invoker = true"], "DROP VIEW app.v"),
+    Flaw(
+        "CREATE TABLE app.open (id int); GRANT SELECT (id) ON app.open TO PUBLIC",
+        &["table app.open, which fit_login, fit_reader may read"],
+        "DROP TABLE app.open",
+    ),
+    Flaw(
+        "CREATE VIEW app.v AS SELECT * FROM app.notes; GRANT SELECT ON app.v TO fit_reader",
+        &["view app.v", "owner's rights", "security_invoker = true"],
+        "DROP VIEW app.v",
+    ),
     Flaw(
         "CREATE VIEW app.v WITH (security_invoker = false) AS SELECT * FROM app.notes; GRANT SELECT ON app.v TO fit_reader",
         &["view app.v"],
@@ -67,14 +120,26 @@ const TABLES: &[Flaw] = &[
 
 /// Of what the lock-down takes away, which a setting accepts.
 const RIGHTS: &[Flaw] = &[
-    Flaw("GRANT EXECUTE ON FUNCTION pg_sleep(float8) TO fit_reader", &["fit_reader may execute pg_sleep", "accept_unrevoked"], "REVOKE EXECUTE ON FUNCTION pg_sleep(float8) FROM fit_reader"),
+    Flaw(
+        "GRANT EXECUTE ON FUNCTION pg_sleep(float8) TO fit_reader",
+        &["fit_reader may execute pg_sleep", "accept_unrevoked"],
+        "REVOKE EXECUTE ON FUNCTION pg_sleep(float8) FROM fit_reader",
+    ),
     Flaw(
         "GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO PUBLIC",
         &["fit_reader may execute set_config", "run the setup as a superuser"],
         "REVOKE EXECUTE ON FUNCTION set_config(text, text, boolean) FROM PUBLIC",
     ),
-    Flaw("GRANT USAGE ON LANGUAGE plpgsql TO fit_reader", &["fit_reader may use the language plpgsql"], "REVOKE USAGE ON LANGUAGE plpgsql FROM fit_reader"),
-    Flaw("GRANT SELECT ON pg_class TO fit_reader", &["fit_reader may read row estimates"], "REVOKE SELECT ON pg_class FROM fit_reader"),
+    Flaw(
+        "GRANT USAGE ON LANGUAGE plpgsql TO fit_reader",
+        &["fit_reader may use the language plpgsql"],
+        "REVOKE USAGE ON LANGUAGE plpgsql FROM fit_reader",
+    ),
+    Flaw(
+        "GRANT SELECT ON pg_class TO fit_reader",
+        &["fit_reader may read row estimates"],
+        "REVOKE SELECT ON pg_class FROM fit_reader",
+    ),
 ];
 
 async fn fit_bed() -> (Bed, DatabaseConfig) {

@@ -12,7 +12,8 @@ async fn notes(database: &Database) -> i64 {
         schemas: std::sync::Arc::new(["app".to_owned()].into()),
         collections: Default::default(),
     };
-    let counted = database.session(identity("a"), limits).query(sql("SELECT count(*) FROM app.notes"), 1).await.unwrap();
+    let counted =
+        database.session(identity("a"), limits).query(sql("SELECT count(*) FROM app.notes"), 1).await.unwrap();
     let ColumnValues::Integers(values) = &counted.columns[0].values else { panic!("{counted:?}") };
     values[0]
 }
