@@ -89,7 +89,7 @@ pub(crate) fn corpus() -> Vec<(&'static str, Case)> {
         cases.extend(parsed.case.into_iter().map(|case| (theme, case)));
     }
     for (theme, case) in &cases {
-        assert!(case.sql.is_some() != !case.steps.is_empty(), "{theme}: {}: sql or steps", case.name);
+        assert!(case.sql.is_some() == case.steps.is_empty(), "{theme}: {}: sql or steps", case.name);
     }
     assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
     cases
