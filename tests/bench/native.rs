@@ -1,32 +1,24 @@
 //! What a careful native program does with sqlx: the same transaction, the same signed context, the
 //! same role, without the guard, the cursor, the contract and the sandbox.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::json;
-use sha2::Sha256;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgRow},
 };
-use stockade_tests::TestDatabase;
+use stockade_tests::{Signer, TestDatabase};
 
 pub(crate) struct Native {
     pub(crate) connection: PgConnection,
-    key_id: String,
-    secret: Vec<u8>,
+    signer: Signer,
     caller: zava_retail::DemoCaller,
 }
 
 impl Native {
     pub(crate) async fn connect(database: &TestDatabase, caller: &str) -> Self {
         let options: PgConnectOptions = database.login_url.parse().expect("a URL");
-        let key = std::fs::read_to_string(&database.context_key_file).expect("the key file");
-        let mut words = key.split_ascii_whitespace().skip(1);
         Self {
             connection: options.disable_statement_logging().connect().await.expect("a connection"),
-            key_id: words.next().expect("an id").to_owned(),
-            secret: hex::decode(words.next().expect("a secret")).expect("hex"),
+            signer: Signer::read(&database.context_key_file),
             caller: zava_retail::demo_callers().into_iter().find(|known| known.key == caller).expect("a demo caller"),
         }
     }
@@ -37,7 +29,8 @@ impl Native {
                      SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text";
         let row = sqlx::raw_sql(begin).fetch_one(&mut self.connection).await.expect("BEGIN");
         let text = |index: usize| row.try_get_raw(index).expect("a value").as_str().expect("text").to_owned();
-        let context = self.context(text(0).parse().expect("a pid"), text(1).parse().expect("a time"));
+        let context =
+            self.signer.context(&self.caller, text(0).parse().expect("a pid"), text(1).parse().expect("a time"));
         let prologue = format!(
             "SET LOCAL statement_timeout = 30000; SET LOCAL lock_timeout = 1000; \
              SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL stockade.context = '{context}'; \
@@ -55,16 +48,5 @@ impl Native {
     /// The fourth round trip.
     pub(crate) async fn commit(&mut self) {
         sqlx::raw_sql("COMMIT").execute(&mut self.connection).await.expect("COMMIT");
-    }
-
-    fn context(&self, pid: i32, began_us: i64) -> String {
-        let payload = json!({
-            "tenant": zava_retail::TENANT, "principal": self.caller.principal.to_string(), "roles": self.caller.roles,
-            "pid": pid, "began_us": began_us, "expires_us": began_us + 60_000_000,
-        });
-        let signed = format!("v1.{}.{}", self.key_id, URL_SAFE_NO_PAD.encode(payload.to_string()));
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("a key");
-        mac.update(signed.as_bytes());
-        format!("{signed}.{}", hex::encode(mac.finalize().into_bytes()))
     }
 }

@@ -7,6 +7,7 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+mod attacks;
 mod audit;
 mod bad_input;
 mod callers;

@@ -16,6 +16,7 @@ mod cluster;
 mod environment;
 mod log;
 mod raw;
+mod signer;
 
 pub use app::{TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
@@ -23,3 +24,4 @@ pub use cluster::{Cluster, TestDatabase};
 pub use environment::Environment;
 pub use log::Log;
 pub use raw::{raw_guest, raw_guest_with, raw_manifest};
+pub use signer::Signer;

@@ -28,18 +28,30 @@ pub struct DatabaseConfig {
     pub reader_roles: Vec<ReaderRole>,
     /// Where unqualified names are looked up, in this order.
     pub search_path: Vec<String>,
+    /// Tables and views, each `schema.name`, that hold no tenant's rows: every caller may read all of
+    /// them, so they need no row security. None by default.
+    #[serde(default)]
+    pub shared_tables: Vec<String>,
+    /// Start though the readers keep rights that the lock-down takes away, as on a managed server whose
+    /// administrator is no superuser. Logged as a warning. False by default.
+    #[serde(default)]
+    pub accept_unrevoked: bool,
     /// The file with the key that signs callers' claims, as `ContextKey::write_file` writes it.
     pub context_key_file: PathBuf,
     /// Connections at most.
     #[serde(default = "default_connections_max")]
     pub connections_max: u32,
+    /// Connections that one tenant's calls may hold at the same time; without it three quarters of
+    /// `connections_max`, at least 2. Cursors may hold all but one of them, and all but one of the pool's:
+    /// a call with an open cursor can always query.
+    pub connections_per_tenant_max: Option<u32>,
     /// Connections kept open when idle.
     #[serde(default = "default_connections_min")]
     pub connections_min: u32,
     /// An idle connection beyond the minimum is closed after this many seconds.
     #[serde(default = "default_idle_timeout_s")]
     pub idle_timeout_s: u64,
-    /// A query waits this many milliseconds for a connection.
+    /// A query waits this many milliseconds for its tenant's turn, and as many for a connection.
     #[serde(default = "default_acquire_timeout_ms")]
     pub acquire_timeout_ms: u64,
     /// A statement runs this many milliseconds at most, and never past the call's deadline.

@@ -18,17 +18,27 @@ pub struct Cursor {
     /// The columns, once known: what an empty result after the last row looks like.
     empty: Option<ResultSet>,
     finished: bool,
+    /// More rows follow, and the call's byte budget lets none through.
+    spent: bool,
 }
 
 impl Cursor {
     pub(crate) fn new(session: Session, lease: Lease, admitted: Admitted) -> Self {
-        Self { session, admitted, lease: Some(lease), ahead: None, empty: None, finished: false }
+        Self { session, admitted, lease: Some(lease), ahead: None, empty: None, finished: false, spent: false }
     }
 
     /// The next rows, at most `rows_max`. `truncated` says that more follow; after the last row, empty results.
     ///
-    /// After an error, or a fetch whose future was dropped, the cursor is closed (`CURSOR_CLOSED`).
+    /// When the byte budget ends a batch, what fits comes with `truncated`, and the next fetch fails
+    /// (SQLSTATE 54000). After an error, or a fetch whose future was dropped, the cursor is closed
+    /// (`CURSOR_CLOSED`).
     pub async fn fetch(&mut self, rows_max: u32) -> Result<ResultSet, DbError> {
+        if self.spent {
+            return Err(DbError::Statement {
+                sqlstate: "54000".to_owned(),
+                message: "more rows follow, and the call has read all the bytes that it may".to_owned(),
+            });
+        }
         if self.finished {
             return Ok(self.empty.clone().unwrap_or_default());
         }
@@ -59,16 +69,17 @@ impl Cursor {
             // The last row, or the last that the budget lets through: the connection is free again.
             lease.commit().await?;
             self.finished = true;
+            self.spent = budget_spent;
         }
         let mut result = match gather.finish() {
             Some(result) => result,
             None => match &self.empty {
                 Some(empty) => empty.clone(),
-                None => describe(self.session.database(), self.session.identity(), &self.admitted.statement).await?,
+                None => describe(&self.session, &self.admitted).await?,
             },
         };
         result.truncated = more || budget_spent;
-        self.empty = Some(emptied(&result, budget_spent));
+        self.empty = Some(emptied(&result));
         Ok(result)
     }
 }
@@ -115,7 +126,7 @@ impl TakeRow for Batch<'_> {
 }
 
 /// The same columns without rows.
-fn emptied(result: &ResultSet, truncated: bool) -> ResultSet {
+fn emptied(result: &ResultSet) -> ResultSet {
     let columns = result
         .columns
         .iter()
@@ -141,5 +152,5 @@ fn emptied(result: &ResultSet, truncated: bool) -> ResultSet {
             },
         })
         .collect();
-    ResultSet { columns, row_count: 0, truncated }
+    ResultSet { columns, row_count: 0, truncated: false }
 }

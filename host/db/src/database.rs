@@ -17,6 +17,7 @@ use crate::error::DbError;
 use crate::guard::{self, Analysis, Catalogue};
 use crate::identity::{Identity, ReaderRole, is_plain_identifier};
 use crate::session::{DescriptionKey, Session, SessionLimits};
+use crate::share::Shares;
 use crate::value::ResultSet;
 
 mod catalogue;
@@ -26,7 +27,7 @@ mod checks;
 const STATEMENTS_KEPT_MAX: usize = 512;
 /// A description of an empty result is believed for this long.
 const DESCRIPTION_AGE_MAX: Duration = Duration::from_secs(60);
-/// Connections of the control pool: cancelling, looking up types, describing empty results.
+/// Connections of the control pool: cancelling, looking up types and names, pings.
 const CONTROL_CONNECTIONS_MAX: u32 = 2;
 /// How long a control statement may take, waiting for its connection included.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +46,9 @@ pub(crate) struct Shared {
     pub(crate) config: DatabaseConfig,
     pub(crate) key: ContextKey,
     pub(crate) pool: PgPool,
-    /// Same login, few connections, no statement cache, no plugin's SQL but to describe it.
+    /// Who may take how many of the pool's connections.
+    pub(crate) shares: Shares,
+    /// Same login, few connections, no statement cache, no plugin's SQL.
     pub(crate) control: PgPool,
     embedders: Embedders,
     embedded: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
@@ -57,8 +60,10 @@ pub(crate) struct Shared {
 
 impl Database {
     /// Opens the pools (and starts the embedded cluster, where one is configured) and checks that the
-    /// database is fit to serve from: version 15 or later, a login that is no superuser, has no
-    /// BYPASSRLS and owns nothing, reader roles that are no more, and a signing key that it knows.
+    /// database is fit to serve from: version 15 or later, a login and reader roles that are no superusers,
+    /// have no BYPASSRLS, own nothing and may create nothing; forced row security with a policy on every
+    /// table they can read; no view or materialised view around it; the lock-down in place; and a signing
+    /// key that the database knows.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbError> {
         check_config(config)?;
         let key = ContextKey::read_file(&config.context_key_file)?;
@@ -101,6 +106,7 @@ impl Database {
             config: config.clone(),
             key,
             pool,
+            shares: Shares::new(config),
             control,
             embedders,
             embedded: tokio::sync::Mutex::new(embedded),
@@ -118,7 +124,7 @@ impl Database {
     }
 
     async fn prepare(&self) -> Result<(), DbError> {
-        checks::login(&self.inner.control, &self.inner.config.reader_roles).await?;
+        checks::fitness(&self.inner.control, &self.inner.config).await?;
         checks::signing_key(self).await?;
         audit::check(&self.inner.control, &self.inner.config.reader_roles).await?;
         self.read_catalogue().await.map(drop)
@@ -161,8 +167,8 @@ impl Database {
             .ok_or_else(|| DbError::forbidden("COLLECTION_NOT_GRANTED", format!("there is no collection {name}")))
     }
 
-    /// The guard's verdict on a plugin's statement.
-    pub(crate) async fn admit(&self, sql: &str, parameters: usize, limits: &SessionLimits) -> Result<(), DbError> {
+    /// The guard's verdict on a plugin's statement, and where its text ends, in bytes.
+    pub(crate) async fn admit(&self, sql: &str, parameters: usize, limits: &SessionLimits) -> Result<usize, DbError> {
         let analysis = self.analysis(sql)?;
         if analysis.parameters != parameters {
             return Err(DbError::rejected(
@@ -176,9 +182,11 @@ impl Database {
         let unknown = matches!(verdict, Err(DbError::Statement { .. } | DbError::Rejected { .. }));
         if age > CATALOGUE_AGE_MAX || (unknown && age > CATALOGUE_AGE_MIN) {
             let catalogue = self.read_catalogue().await?;
-            return guard::check(&analysis, &limits.schemas, &catalogue);
+            guard::check(&analysis, &limits.schemas, &catalogue)?;
+        } else {
+            verdict?;
         }
-        verdict
+        Ok(analysis.end)
     }
 
     fn analysis(&self, sql: &str) -> Result<Arc<Analysis>, DbError> {
@@ -297,8 +305,14 @@ fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
     if config.search_path.is_empty() || !config.search_path.iter().all(|schema| is_plain_identifier(schema)) {
         return wrong("search_path: expected schemas, each an identifier of a-z, 0-9 and _");
     }
+    if let Some(table) = config.shared_tables.iter().find(|table| table.split('.').count() != 2) {
+        return wrong(&format!("shared_tables: expected schema.name, found {table}"));
+    }
     if config.connections_max == 0 || config.connections_min > config.connections_max {
         return wrong("connections_max: expected at least 1 and not less than connections_min");
+    }
+    if config.connections_per_tenant_max.is_some_and(|max| max == 0 || max > config.connections_max) {
+        return wrong("connections_per_tenant_max: expected 1 to connections_max");
     }
     let times = [
         config.acquire_timeout_ms,

@@ -73,28 +73,6 @@ pub(crate) fn arguments(values: &[Value]) -> Result<PgArguments, DbError> {
     Ok(arguments)
 }
 
-/// The parameters' types alone, for a statement that is described and not run.
-pub(crate) fn types(values: &[Value]) -> Vec<PgTypeInfo> {
-    values
-        .iter()
-        .map(|value| match value {
-            Value::Null => UNSPECIFIED,
-            Value::Boolean(_) => BOOL,
-            Value::Integer(_) => INT8,
-            Value::Float(_) => FLOAT8,
-            Value::Text(_) => TEXT,
-            Value::Uuid(_) => UUID,
-            Value::Date(_) => DATE,
-            Value::Timestamp(_) => TIMESTAMPTZ,
-            Value::Bytes(_) => BYTEA,
-            Value::Floats(_) => FLOAT4_ARRAY,
-            Value::Integers(_) => INT8_ARRAY,
-            Value::Texts(_) => TEXT_ARRAY,
-        })
-        .map(|oid| PgTypeInfo::with_oid(Oid(oid)))
-        .collect()
-}
-
 /// One letter a value: two statements of the same text but other types are two to PostgreSQL.
 pub(crate) fn signature(values: &[Value]) -> String {
     values

@@ -46,6 +46,8 @@ pub(crate) struct Analysis {
     pub(crate) operators: Vec<Name>,
     /// The highest `$n`.
     pub(crate) parameters: usize,
+    /// Where the statement's text ends, in bytes: before the semicolons that people write behind it.
+    pub(crate) end: usize,
 }
 
 /// The guard's verdict on a statement where the database has no names but those of the statement's own
@@ -81,6 +83,7 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
         .tokenize_with_location()
         .map_err(|error| syntax(&ParserError::from(error)))?;
     let table_commands = tokens.iter().any(is_table_keyword);
+    let end = end_of_first(sql, &tokens);
     let statements = match parse(tokens.clone()) {
         Ok(statements) if !table_commands || !matches!(statements.as_slice(), [Statement::Query(_)]) => statements,
         Err(error) if !table_commands => return Err(syntax(&error)),
@@ -101,9 +104,23 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
     }
     let mut walk = walk::Walk::default();
     match statement.visit(&mut walk) {
-        ControlFlow::Continue(()) => Ok(walk.finish()),
+        ControlFlow::Continue(()) => Ok(Analysis { end, ..walk.finish() }),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// Where the first semicolon stands, in bytes; the text's length where there is none. The tokenizer
+/// counts characters, line by line.
+fn end_of_first(sql: &str, tokens: &[TokenWithSpan]) -> usize {
+    let Some(semicolon) = tokens.iter().find(|token| token.token == Token::SemiColon) else { return sql.len() };
+    let (mut line, mut column) = (1, 1);
+    for (at, character) in sql.char_indices() {
+        if (line, column) == (semicolon.span.start.line, semicolon.span.start.column) {
+            return at;
+        }
+        (line, column) = if character == '\n' { (line + 1, 1) } else { (line, column + 1) };
+    }
+    sql.len()
 }
 
 fn parse(tokens: Vec<TokenWithSpan>) -> Result<Vec<Statement>, ParserError> {

@@ -3,6 +3,7 @@
 //! A lease goes back to the pool only after the server has confirmed the transaction's end. In every
 //! other case, a dropped future among them, the statement is cancelled on the server and the
 //! connection is closed: what state it is in is not worth finding out.
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -15,6 +16,7 @@ use crate::context::Transaction;
 use crate::database::Database;
 use crate::error::DbError;
 use crate::identity::Identity;
+use crate::share::{Purpose, Seat};
 
 /// A context outlives its call by this much, for statements that are being cancelled.
 const CONTEXT_SLACK: Duration = Duration::from_secs(5);
@@ -53,14 +55,18 @@ pub(crate) struct Lease {
     connection: Option<PoolConnection<Postgres>>,
     pid: Option<i32>,
     state: State,
+    /// The tenant's place, held as long as the connection. None only while the lease is dropped.
+    seat: Option<Arc<Seat>>,
 }
 
 impl Lease {
-    /// Takes a connection and begins a transaction as `identity`: two round trips.
+    /// Takes a connection and begins a transaction as `identity`: two round trips. Waits for the
+    /// tenant's turn first, then for a connection, each as long as `acquire_timeout_ms` says.
     pub(crate) async fn begin(
         database: &Database,
         identity: &Identity,
         isolation: Isolation,
+        purpose: Purpose,
         deadline: Instant,
     ) -> Result<Self, DbError> {
         if !database.reader_is_known(&identity.reader_role) {
@@ -77,11 +83,17 @@ impl Lease {
         let begin = format!(
             "{begin}; SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text"
         );
+        let seat = Arc::new(database.inner.shares.take(&identity.tenant, purpose).await?);
         let mut attempts = database.inner.config.connections_max + 1;
         let (mut lease, pid, began_us) = loop {
             let connection = database.inner.pool.acquire().await?;
-            let mut lease =
-                Self { database: database.clone(), connection: Some(connection), pid: None, state: State::Busy };
+            let mut lease = Self {
+                database: database.clone(),
+                connection: Some(connection),
+                pid: None,
+                state: State::Busy,
+                seat: Some(Arc::clone(&seat)),
+            };
             attempts -= 1;
             match lease.start(&begin).await {
                 Ok((pid, began_us)) => break (lease, pid, began_us),
@@ -111,11 +123,42 @@ impl Lease {
     }
 
     /// Opens a cursor for one statement, by the extended protocol: the only way that a plugin's text goes.
-    pub(crate) async fn declare(&mut self, cursor: &str, sql: &str, arguments: PgArguments) -> Result<(), DbError> {
-        let declare = format!("DECLARE {cursor} BINARY NO SCROLL CURSOR FOR {sql}");
+    ///
+    /// The server sends a row whole, so it measures each first: one of more than `row_bytes_max` bytes
+    /// fails the statement (SQLSTATE 54000) before it reaches this process. `OFFSET 0` keeps the planner
+    /// from computing a row once for its size and once more for its values.
+    pub(crate) async fn declare(
+        &mut self,
+        cursor: &str,
+        sql: &str,
+        arguments: PgArguments,
+        row_bytes_max: u64,
+    ) -> Result<(), DbError> {
+        let declare = format!(
+            "DECLARE {cursor} BINARY NO SCROLL CURSOR FOR SELECT t.* FROM (SELECT s.* FROM ({sql}\n) AS s OFFSET 0) AS t \
+             WHERE CASE WHEN pg_catalog.pg_column_size(t.*) > {row_bytes_max} THEN stockade.row_too_wide({row_bytes_max}) ELSE true END"
+        );
         let cached = self.database.inner.config.statement_cache_capacity > 0;
+        self.execute_plugin_sql(declare, arguments, cached).await
+    }
+
+    /// Opens a cursor over one row of NULLs with the statement's columns. The statement is planned and
+    /// not run: the planner sees that nothing joins.
+    pub(crate) async fn declare_columns(
+        &mut self,
+        cursor: &str,
+        sql: &str,
+        arguments: PgArguments,
+    ) -> Result<(), DbError> {
+        let declare = format!(
+            "DECLARE {cursor} BINARY NO SCROLL CURSOR FOR SELECT t.* FROM (SELECT) AS one LEFT JOIN ({sql}\n) AS t ON false"
+        );
+        self.execute_plugin_sql(declare, arguments, false).await
+    }
+
+    async fn execute_plugin_sql(&mut self, sql: String, arguments: PgArguments, cached: bool) -> Result<(), DbError> {
         self.state = State::Busy;
-        let query = sqlx::query_with(AssertSqlSafe(declare), arguments).persistent(cached);
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(cached);
         query.execute(self.connection()?).await?;
         self.state = State::Open;
         Ok(())
@@ -184,7 +227,10 @@ impl Drop for Lease {
             return;
         };
         let (database, pid, state) = (self.database.clone(), self.pid, self.state);
+        let seat = self.seat.take();
         runtime.spawn(async move {
+            // Taken until the connection is free, or gone.
+            let _seat = seat;
             if state == State::Open {
                 let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
                 if matches!(tokio::time::timeout(CLOSE_TIMEOUT, rollback).await, Ok(Ok(_))) {

@@ -30,6 +30,7 @@ mod lease;
 mod secret;
 mod session;
 pub mod setup;
+mod share;
 mod value;
 
 pub use audit::{AuditDecision, AuditKey, AuditKind, AuditLine, AuditRecord};

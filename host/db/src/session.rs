@@ -11,6 +11,7 @@ use crate::encode;
 use crate::error::DbError;
 use crate::identity::Identity;
 use crate::lease::{Isolation, Lease, TakeRow};
+use crate::share::Purpose;
 use crate::value::{ResultSet, Statement, Value};
 
 mod describe;
@@ -24,6 +25,8 @@ pub use meter::Usage;
 
 /// The most statements of one [`Session::query_all`].
 const STATEMENTS_MAX: usize = 32;
+/// The server's measure of a row is not the budget's: headers and padding count there. In bytes.
+const ROW_BYTES_SLACK: u64 = 65_536;
 /// A cursor's name holds at most this many letters of its parameters' types; then their hash.
 const SIGNATURE_LETTERS_MAX: usize = 32;
 
@@ -97,10 +100,9 @@ impl Session {
         self.meter.statement();
         let lease = self
             .in_time(async {
-                let mut lease =
-                    Lease::begin(&self.database, &self.identity, Isolation::ReadCommitted, self.limits.deadline)
-                        .await?;
-                match lease.declare(&admitted.cursor, &admitted.statement.text, arguments).await {
+                let mut lease = self.begin(Isolation::ReadCommitted, Purpose::Cursor).await?;
+                let row_bytes_max = self.row_bytes_max();
+                match lease.declare(&admitted.cursor, &admitted.statement.text, arguments, row_bytes_max).await {
                     Ok(()) => Ok(lease),
                     Err(error) => Err(give_up(lease, error).await),
                 }
@@ -163,8 +165,10 @@ impl Session {
         self.meter.usage()
     }
 
-    async fn admit(&self, statement: Statement, index: usize) -> Result<Admitted, DbError> {
-        self.in_time(self.database.admit(&statement.text, statement.parameters.len(), &self.limits)).await?;
+    async fn admit(&self, mut statement: Statement, index: usize) -> Result<Admitted, DbError> {
+        let admitted = self.database.admit(&statement.text, statement.parameters.len(), &self.limits);
+        let end = self.in_time(admitted).await?;
+        statement.text.truncate(end);
         Ok(Admitted { cursor: cursor_name(index, &statement.parameters), statement })
     }
 
@@ -185,9 +189,10 @@ impl Session {
             self.meter.statement();
         }
         self.in_time(async {
-            let mut lease = Lease::begin(&self.database, &self.identity, isolation, self.limits.deadline).await?;
+            let mut lease = self.begin(isolation, Purpose::Statements).await?;
             for (one, arguments) in admitted.iter().zip(prepared) {
-                if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments).await {
+                let row_bytes_max = self.row_bytes_max();
+                if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments, row_bytes_max).await {
                     return Err(give_up(lease, error).await);
                 }
             }
@@ -200,7 +205,7 @@ impl Session {
             for (gather, one) in gathers.into_iter().zip(&admitted) {
                 results.push(match gather.finish() {
                     Some(result) => result,
-                    None => describe(&self.database, &self.identity, &one.statement).await?,
+                    None => describe(self, one).await?,
                 });
             }
             Ok(results)
@@ -220,6 +225,16 @@ impl Session {
             admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}; ", one.cursor)).collect();
         sql.push_str("COMMIT");
         lease.fetch(sql, true, &mut GatherAll { database: &self.database, gathers }).await
+    }
+
+    /// A transaction as the caller.
+    pub(crate) async fn begin(&self, isolation: Isolation, purpose: Purpose) -> Result<Lease, DbError> {
+        Lease::begin(&self.database, &self.identity, isolation, purpose, self.limits.deadline).await
+    }
+
+    /// A row wider than the whole budget can never be given out.
+    fn row_bytes_max(&self) -> u64 {
+        self.limits.bytes_max.saturating_add(ROW_BYTES_SLACK).min(i64::MAX as u64)
     }
 
     /// Runs `work` until the call's deadline; past it, the work is dropped and cancels itself.

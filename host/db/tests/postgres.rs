@@ -16,9 +16,17 @@ mod cancel;
 mod context;
 #[path = "postgres/embedded.rs"]
 mod embedded;
+#[path = "postgres/fitness.rs"]
+mod fitness;
+#[path = "postgres/keys.rs"]
+mod keys;
 #[path = "postgres/query.rs"]
 mod query;
+#[path = "postgres/share.rs"]
+mod share;
 #[path = "postgres/types.rs"]
 mod types;
 #[path = "postgres/wall.rs"]
 mod wall;
+#[path = "postgres/wide.rs"]
+mod wide;

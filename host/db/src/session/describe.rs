@@ -1,61 +1,58 @@
 //! The columns of a result without rows.
 //!
-//! The driver tells columns only through rows, so an empty result is described apart: prepared, not
-//! run, on a control connection, under the same role and path. Empty results pay for it alone.
-use sqlx::{AssertSqlSafe, Column as _, Executor, SqlSafeStr, Statement as _};
+//! The driver tells columns only through rows, so an empty result is described apart: by a row of NULLs
+//! that has its columns, in another short transaction as the caller. Empty results pay for it alone, with
+//! their tenant's share of the connections.
+use sqlx::postgres::PgRow;
 
+use super::gather::builders;
+use super::{Admitted, Session, give_up};
 use crate::database::Database;
 use crate::decode::Builder;
 use crate::encode;
 use crate::error::DbError;
-use crate::identity::Identity;
-use crate::lease::{quoted, quoted_path};
-use crate::value::{ResultSet, Statement};
+use crate::lease::{Isolation, Lease, TakeRow};
+use crate::share::Purpose;
+use crate::value::ResultSet;
 
 /// What a description depends on: the text, its parameters' types and the role.
 pub(crate) type Key = (String, String, String);
 
 /// The statement's columns, without rows. Remembered for a minute: what changes in the schema meanwhile
 /// would show only as an empty result with yesterday's columns.
-pub(crate) async fn describe(
-    database: &Database,
-    identity: &Identity,
-    statement: &Statement,
-) -> Result<ResultSet, DbError> {
-    let key: Key = (statement.text.clone(), encode::signature(&statement.parameters), identity.reader_role.to_string());
-    if let Some(known) = database.description(&key) {
+pub(crate) async fn describe(session: &Session, admitted: &Admitted) -> Result<ResultSet, DbError> {
+    let statement = &admitted.statement;
+    let role = session.identity().reader_role.to_string();
+    let key: Key = (statement.text.clone(), encode::signature(&statement.parameters), role);
+    if let Some(known) = session.database().description(&key) {
         return Ok(known);
     }
-    let described = ask(database, identity, statement).await?;
-    database.remember_description(key, described.clone());
+    let mut lease = session.begin(Isolation::ReadCommitted, Purpose::Statements).await?;
+    let mut columns = Columns { database: session.database(), builders: Vec::new() };
+    if let Err(error) = ask(&mut lease, admitted, &mut columns).await {
+        return Err(give_up(lease, error).await);
+    }
+    drop(lease);
+    let columns = columns.builders.into_iter().map(Builder::finish).collect();
+    let described = ResultSet { columns, row_count: 0, truncated: false };
+    session.database().remember_description(key, described.clone());
     Ok(described)
 }
 
-async fn ask(database: &Database, identity: &Identity, statement: &Statement) -> Result<ResultSet, DbError> {
-    let mut connection = database.inner.control.acquire().await?;
-    // Dropped half-way it would sit in a transaction, under a reader's role.
-    connection.close_on_drop();
-    let prologue = format!(
-        "BEGIN READ ONLY; DEALLOCATE ALL; SET LOCAL statement_timeout = {}; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
-        database.inner.config.statement_timeout_ms,
-        quoted_path(&database.inner.config.search_path),
-        quoted(identity.reader_role.as_str())
-    );
-    sqlx::raw_sql(AssertSqlSafe(prologue)).execute(&mut *connection).await?;
-    let types = encode::types(&statement.parameters);
-    let text = AssertSqlSafe(statement.text.clone()).into_sql_str();
-    let prepared = (&mut *connection).prepare_with(text, &types).await?;
-    let mut columns = Vec::with_capacity(prepared.columns().len());
-    for column in prepared.columns() {
-        let oid = column.type_info().oid().ok_or_else(|| DbError::internal("a column without a type"))?;
-        columns.push((column.name().to_owned(), oid.0));
+async fn ask(lease: &mut Lease, admitted: &Admitted, columns: &mut Columns<'_>) -> Result<(), DbError> {
+    let arguments = encode::arguments(&admitted.statement.parameters)?;
+    lease.declare_columns(&admitted.cursor, &admitted.statement.text, arguments).await?;
+    lease.fetch(format!("FETCH FORWARD 1 FROM {}; COMMIT", admitted.cursor), true, columns).await
+}
+
+struct Columns<'a> {
+    database: &'a Database,
+    builders: Vec<Builder>,
+}
+
+impl TakeRow for Columns<'_> {
+    async fn take(&mut self, _: usize, row: PgRow) -> Result<(), DbError> {
+        self.builders = builders(self.database, &row).await?;
+        Ok(())
     }
-    // The driver names what it prepares. Behind a pooler the name would stay for the next client.
-    sqlx::raw_sql("DEALLOCATE ALL; ROLLBACK").execute(&mut *connection).await?;
-    connection.close().await?;
-    let mut builders = Vec::with_capacity(columns.len());
-    for (name, oid) in columns {
-        builders.push(Builder::new(&name, database.type_of(oid).await?)?.finish());
-    }
-    Ok(ResultSet { columns: builders, row_count: 0, truncated: false })
 }

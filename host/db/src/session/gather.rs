@@ -69,7 +69,8 @@ impl Gather {
     }
 }
 
-async fn builders(database: &Database, row: &PgRow) -> Result<Vec<Builder>, DbError> {
+/// A builder for each column of the row.
+pub(super) async fn builders(database: &Database, row: &PgRow) -> Result<Vec<Builder>, DbError> {
     let mut builders = Vec::with_capacity(row.columns().len());
     for column in row.columns() {
         let oid = column.type_info().oid().ok_or_else(|| DbError::internal("a column without a type"))?;

@@ -108,6 +108,7 @@ pub(crate) fn config(url: &str, key_file: PathBuf) -> DatabaseConfig {
     }
     let text = format!(
         "[database]\nurl = {url:?}\nreader_roles = [\"test_reader\", \"test_reader_two\"]\nsearch_path = [\"app\", \"public\"]\n\
+         shared_tables = [\"app.things\", \"other.secrets\", \"public.shadow\"]\n\
          context_key_file = {key_file:?}\nconnections_max = 2\nconnections_min = 0\n"
     );
     let mut config = toml::from_str::<File>(&text).unwrap().database;

@@ -114,6 +114,8 @@ async fn a_full_pool_says_so() {
     .await;
     let session = bed.session("a");
     let _held = session.open(sql("SELECT id FROM app.notes")).await.unwrap();
-    let error = session.query(sql("SELECT 1"), 1).await.unwrap_err();
-    assert!(matches!(error, DbError::Timeout { code: "POOL_TIMEOUT" }), "{error:?}");
+    for (tenant, code) in [("a", "TENANT_BUSY"), ("b", "POOL_TIMEOUT")] {
+        let error = bed.session(tenant).query(sql("SELECT 1"), 1).await.unwrap_err();
+        assert!(matches!(error, DbError::Timeout { code: found } if found == code), "{tenant}: {error:?}");
+    }
 }

@@ -1,0 +1,113 @@
+//! The corpus: `tests/attacks/*.toml`. `tests/README.md` says what its keys mean.
+
+use serde::Deserialize;
+
+const THEMES: [(&str, &str); 6] = [
+    ("context", include_str!("../../attacks/context.toml")),
+    ("statements", include_str!("../../attacks/statements.toml")),
+    ("objects", include_str!("../../attacks/objects.toml")),
+    ("catalogue", include_str!("../../attacks/catalogue.toml")),
+    ("rows", include_str!("../../attacks/rows.toml")),
+    ("bombs", include_str!("../../attacks/bombs.toml")),
+];
+
+/// Cases at least, over all themes.
+const CASES_MIN: usize = 120;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Theme {
+    case: Vec<Case>,
+}
+
+/// One attack.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    sql: Option<String>,
+    #[serde(default)]
+    steps: Vec<String>,
+    /// What each way ends with: a word a step, or several with `|` between them.
+    host: String,
+    protocol: String,
+    blind: String,
+    signed: String,
+    /// The same as `host`, on a server where nothing could be revoked; none: the same.
+    managed: Option<String>,
+    /// The first field of the last row, on a plain connection.
+    pub(crate) gives: Option<String>,
+    /// What a straight connection is left with; through a cursor nothing ever is.
+    #[serde(default)]
+    pub(crate) residue: String,
+}
+
+/// A way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A session of the host: guard, protocol, role, context.
+    Host,
+    /// The same on a server where nothing could be revoked.
+    Managed,
+    /// What the host sends, without the guard.
+    Protocol,
+    /// A plain connection under the reader role, by the simple protocol, without a context.
+    Blind,
+    /// The same with a store's valid context in place.
+    Signed,
+}
+
+impl Case {
+    /// The steps, written out.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        self.sql.iter().chain(&self.steps).map(|step| expand(step)).collect()
+    }
+
+    pub(crate) fn expected(&self, way: Way) -> &str {
+        match way {
+            Way::Host => &self.host,
+            Way::Managed => self.managed.as_ref().unwrap_or(&self.host),
+            Way::Protocol => &self.protocol,
+            Way::Blind => &self.blind,
+            Way::Signed => &self.signed,
+        }
+    }
+
+    /// Whether that is how it may end by this way.
+    pub(crate) fn accepts(&self, way: Way, outcome: &str) -> bool {
+        let (expected, found) = (self.expected(way).split(' '), outcome.split(' '));
+        expected.clone().count() == found.clone().count()
+            && expected.zip(found).all(|(expected, found)| expected.split('|').any(|word| word == found))
+    }
+}
+
+/// All cases, with their themes.
+pub(crate) fn corpus() -> Vec<(&'static str, Case)> {
+    let mut cases = Vec::new();
+    for (theme, text) in THEMES {
+        let parsed: Theme = toml::from_str(text).unwrap_or_else(|error| panic!("{theme}.toml: {error}"));
+        cases.extend(parsed.case.into_iter().map(|case| (theme, case)));
+    }
+    for (theme, case) in &cases {
+        assert!(case.sql.is_some() == case.steps.is_empty(), "{theme}: {}: sql or steps", case.name);
+    }
+    assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
+    cases
+}
+
+/// `<<n|text>>` is `text` n times over, with `#` for the number of the turn.
+fn expand(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<<") {
+        out.push_str(before);
+        let (inside, tail) = after.split_once(">>").expect(">> after <<");
+        let (count, repeated) = inside.split_once('|').expect("n|text");
+        for turn in 1..=count.parse::<usize>().expect("a count") {
+            out.push_str(&repeated.replace('#', &turn.to_string()));
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,23 @@
+-- Everything that an attack could have changed for good, as one line.
+SELECT concat_ws(' ',
+  (SELECT count(*) || ' relations' FROM pg_class),
+  (SELECT count(*) || ' functions' FROM pg_proc),
+  (SELECT count(*) || ' types' FROM pg_type),
+  (SELECT count(*) || ' casts' FROM pg_cast),
+  (SELECT count(*) || ' schemas' FROM pg_namespace WHERE nspname !~ '^pg_t'),
+  (SELECT count(*) || ' policies ' || md5(string_agg(pg_get_expr(polqual, polrelid), ' ' ORDER BY oid)) FROM pg_policy),
+  (SELECT count(*) || ' forced' FROM pg_class WHERE relforcerowsecurity),
+  (SELECT md5(string_agg(relname || relacl::text, ' ' ORDER BY oid)) FROM pg_class WHERE relacl IS NOT NULL),
+  (SELECT count(*) || ' large objects' FROM pg_largeobject_metadata),
+  (SELECT count(*) || ' extensions' FROM pg_extension),
+  (SELECT md5(string_agg(setconfig::text, ' ' ORDER BY setrole)) FROM pg_db_role_setting
+    WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())),
+  (SELECT md5(string_agg(rolname || rolsuper || rolbypassrls || rolcreaterole, ' ' ORDER BY oid)) FROM pg_roles WHERE rolname !~ '^managed'),
+  (SELECT count(*) || ' memberships' FROM pg_auth_members),
+  (SELECT count(*) || ' orders ' || sum(total_amount) FROM retail.orders),
+  (SELECT count(*) || ' items ' || sum(total_amount) FROM retail.order_items),
+  (SELECT count(*) || ' customers ' || md5(string_agg(last_name, '' ORDER BY customer_id)) FROM retail.customers),
+  (SELECT count(*) || ' stock ' || sum(stock_level) FROM retail.inventory),
+  (SELECT count(*) || ' stores' FROM retail.stores),
+  (SELECT string_agg(role || is_active, ' ' ORDER BY principal_id) FROM retail.principals),
+  (SELECT count(*) || ' places' FROM retail.principal_stores))
