@@ -32,7 +32,8 @@ pub struct RuntimeConfig {
     /// Time for a component's start functions, which run before any call, in milliseconds. Default 1000.
     #[serde(default = "defaults::start_ms")]
     pub start_ms: u32,
-    /// Fresh instances kept ready for each plugin, so that a call need not wait for one. Default 2.
+    /// Fresh instances that may wait for the next calls of each plugin; as many wait as were last used at
+    /// a time. Default 8.
     #[serde(default = "defaults::instances_ready")]
     pub instances_ready: usize,
     /// Memory for what plugins cache, all together, in bytes. Default 67108864 (64 MiB).
@@ -81,7 +82,7 @@ mod defaults {
         1_000
     }
     pub(super) const fn instances_ready() -> usize {
-        2
+        8
     }
     pub(super) const fn cache_bytes_max() -> u64 {
         64 << 20

@@ -11,7 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 
 use crate::{
-    background::Background,
     bindings::{exports::stockade::plugin::tools::Output, stockade::plugin::types::Error},
     call::{Invocation, ToolOutput},
     cpu::Cpu,
@@ -19,6 +18,7 @@ use crate::{
     limits::Limits,
     plugin::{LoadedTool, Plugin},
     ready::Instance,
+    recycle::{Recycler, Spent},
     report::{CallReport, Used},
     runtime::Runtime,
     state::{Call, ProgressReports, Stop},
@@ -49,7 +49,7 @@ pub(crate) async fn invoke(
     let running = Running {
         instance: None,
         plugin: Arc::clone(plugin),
-        background: Arc::clone(&runtime.background),
+        recycler: Arc::clone(&runtime.recycler),
         cpu: Arc::clone(&cpu),
         report,
         places: Some((of_plugin, of_all)),
@@ -118,15 +118,14 @@ fn call(
     }
 }
 
-/// An instance with a call. However the call ends, the instance is not used again, and the next one
-/// is made behind the reply.
+/// An instance with a call. However the call ends, the instance is not used again.
 struct Running {
     instance: Option<Instance>,
     plugin: Arc<Plugin>,
-    background: Arc<Background>,
+    recycler: Arc<Recycler>,
     cpu: Arc<Cpu>,
     report: CallReport,
-    /// Given back when the instance is gone.
+    /// Of the plugin's calls, given back when the call is over; of the pool, when the instance is gone.
     places: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
@@ -188,23 +187,9 @@ impl Drop for Running {
         let call = instance.as_ref().and_then(|instance| instance.store.data().call());
         let (host_calls, database) = call.map(|call| (call.host_calls, call.session.usage())).unwrap_or_default();
         self.report.ended(Used { cpu: self.cpu.used(), host_calls, rows: database.rows, bytes: database.bytes });
-        let Ok(tokio) = tokio::runtime::Handle::try_current() else { return };
-        let (plugin, background) = (Arc::clone(&self.plugin), Arc::clone(&self.background));
-        let cpu = Arc::new(Cpu::default());
-        if self.cpu.is_long() {
-            // What computed for long may have written much, and resetting that takes its time.
-            cpu.set_long();
-        }
-        tokio.spawn(async move {
-            let making = Arc::clone(&plugin);
-            let behind = Arc::clone(&cpu);
-            let work = async move {
-                drop(instance);
-                drop(places);
-                making.instances.top_up(&behind).await;
-            };
-            background.carry(&plugin.identity.name, cpu, work).await;
-        });
+        let (of_plugin, places) = places.unzip();
+        drop(of_plugin);
+        self.recycler.take(Spent { plugin: Arc::clone(&self.plugin), instance, places, long: self.cpu.is_long() });
     }
 }
 

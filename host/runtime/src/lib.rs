@@ -37,6 +37,7 @@ mod manifest;
 pub mod pack;
 mod plugin;
 mod ready;
+mod recycle;
 mod registry;
 mod report;
 mod runtime;

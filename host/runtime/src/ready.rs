@@ -73,14 +73,15 @@ impl ReadyInstances {
         }
     }
 
-    /// Make instances until enough wait. A plugin that fails to start is left to fail in its calls,
-    /// where the failure is reported.
-    pub(crate) async fn top_up(&self, cpu: &Arc<Cpu>) {
-        while self.lock().len() < self.slots.per_plugin {
-            let Ok(permit) = Arc::clone(&self.slots.all).try_acquire_many_owned(self.places()) else { return };
-            let Ok(instance) = self.instantiate(cpu).await else { return };
-            self.lock().push((instance, permit));
+    /// Make an instance ahead for one that was used, unless enough wait: so as many wait as are used at
+    /// a time. A plugin that fails to start is left to fail in its calls, where the failure is reported.
+    pub(crate) async fn replace(&self, cpu: &Arc<Cpu>) {
+        if self.lock().len() >= self.slots.per_plugin {
+            return;
         }
+        let Ok(permit) = Arc::clone(&self.slots.all).try_acquire_many_owned(self.places()) else { return };
+        let Ok(instance) = self.instantiate(cpu).await else { return };
+        self.lock().push((instance, permit));
     }
 
     async fn instantiate(&self, cpu: &Arc<Cpu>) -> wasmtime::Result<Instance> {

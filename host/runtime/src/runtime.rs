@@ -19,6 +19,7 @@ use crate::{
     invoke,
     plugin::Loader,
     ready::ReadySlots,
+    recycle::Recycler,
     registry::{Refusal, Registry, Snapshot},
 };
 
@@ -34,6 +35,7 @@ pub struct Runtime {
     /// Places of the pool for instances that serve.
     pub(crate) instances: Arc<Semaphore>,
     pub(crate) background: Arc<Background>,
+    pub(crate) recycler: Arc<Recycler>,
     registry: Registry,
     acts: Acts,
     stop: CancellationToken,
@@ -61,11 +63,13 @@ impl Runtime {
         let (directory, first) = scan(directory, None).await;
         let registry = Registry::new(Snapshot::default());
         registry.replace(first?).into_iter().for_each(&*acts);
+        let background = Background::start()?;
         let runtime = Arc::new(Self {
             database,
             cache: PluginCache::new(config.cache_bytes_max),
             instances: Arc::new(Semaphore::new(config.instances_max as usize)),
-            background: Background::start()?,
+            recycler: Arc::new(Recycler::start(Arc::clone(&background))),
+            background,
             registry,
             acts,
             stop: CancellationToken::new(),

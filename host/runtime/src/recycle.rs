@@ -1,0 +1,71 @@
+//! What follows a call: its instance goes, and a fresh one is made ahead for a later call.
+//!
+//! Behind the reply, and a little later than that: done at once it would take the processor from the
+//! worker that has the reply to write, and several in one go cost less than as many alone, because
+//! what they touch in the engine and in the system is then in the processor's cache.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::{background::Background, cpu::Cpu, plugin::Plugin, ready::Instance};
+
+/// Calls that ended in this time are followed up together.
+const TOGETHER: Duration = Duration::from_millis(1);
+/// How many wait for that. What ends beyond it is dropped where it ended.
+const SPENT_MAX: usize = 64;
+
+/// Where calls leave what they have used up.
+pub(crate) struct Recycler(mpsc::Sender<Spent>);
+
+/// What a call leaves.
+pub(crate) struct Spent {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) instance: Option<Instance>,
+    /// Places of the pool, which are free when the instance is gone.
+    pub(crate) places: Option<OwnedSemaphorePermit>,
+    /// Whether it computed for long: it may have written much, and resetting that takes its time.
+    pub(crate) long: bool,
+}
+
+impl Recycler {
+    /// Start the task that follows calls up. It ends with the recycler.
+    pub(crate) fn start(background: Arc<Background>) -> Self {
+        let (sender, spent) = mpsc::channel(SPENT_MAX);
+        tokio::spawn(follow_up(spent, background));
+        Self(sender)
+    }
+
+    pub(crate) fn take(&self, spent: Spent) {
+        // Nobody can hold more of the pool than this by ending calls faster than they are followed up.
+        drop(self.0.try_send(spent));
+    }
+}
+
+async fn follow_up(mut spent: mpsc::Receiver<Spent>, background: Arc<Background>) {
+    let mut batch = Vec::with_capacity(SPENT_MAX);
+    while spent.recv_many(&mut batch, SPENT_MAX).await > 0 {
+        for one in batch.drain(..) {
+            let mut work = Box::pin(renew(one, Arc::clone(&background)));
+            // A start function that computes or waits does not hold the others up.
+            if futures::poll!(&mut work).is_pending() {
+                tokio::spawn(work);
+            }
+        }
+        tokio::time::sleep(TOGETHER).await;
+    }
+}
+
+async fn renew(Spent { plugin, instance, places, long }: Spent, background: Arc<Background>) {
+    let cpu = Arc::new(Cpu::default());
+    if long {
+        cpu.set_long();
+    }
+    let (of, behind) = (Arc::clone(&plugin), Arc::clone(&cpu));
+    let work = async move {
+        drop(instance);
+        drop(places);
+        of.instances.replace(&behind).await;
+    };
+    background.carry(&plugin.identity.name, cpu, work).await;
+}
