@@ -11,6 +11,7 @@ use crate::{
     call::ToolInfo,
     engine::Engines,
     error::LoadError,
+    export,
     grants::{Grants, OperatorGrants},
     limits::{LimitCaps, Limits},
     manifest::{CONTRACT, Manifest, ToolManifest},
@@ -81,6 +82,7 @@ impl Loader {
             .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
         let places = self.engines.places(&component).map_err(LoadError::NotAComponent)?;
         let linker = link(&component, &manifest.grants)?;
+        export::check(&component).map_err(LoadError::Contract)?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(bindings::PluginPre::new)
