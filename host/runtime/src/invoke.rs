@@ -255,7 +255,8 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
         (.., Some(ResourceTableError::Full)) => Some("handles"),
         _ => None,
     };
-    let named = limit.map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
+    let named =
+        limit.filter(|_| !trap.is::<Stop>()).map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
     CallError::Stopped { limit, inner: clip(&format!("{named}{trap:#}")) }
 }
 

@@ -82,11 +82,11 @@ impl Loader {
             .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
         let places = self.engines.places(&component).map_err(LoadError::NotAComponent)?;
         let linker = link(&component, &manifest.grants)?;
-        export::check(&component).map_err(LoadError::Contract)?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(bindings::PluginPre::new)
             .map_err(|e| LoadError::Contract(format!("{e:#}; expected the world `plugin` of contract {CONTRACT}")))?;
+        export::check(&component).map_err(LoadError::Contract)?;
         let identity = PluginIdentity {
             name: manifest.plugin.name,
             version: manifest.plugin.version,
