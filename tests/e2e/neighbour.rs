@@ -31,7 +31,7 @@ const BAR: f64 = 2.0;
 const ATTACKERS: usize = 4;
 const ATTACK_EVERY: Duration = Duration::from_millis(100);
 /// Quiet and attack by turns, so that a slow moment of the machine meets both.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 2;
 const ROUND: Duration = Duration::from_millis(400);
 
 /// The neighbour's load for one round: a call after another, with a query in every fourth.

@@ -56,9 +56,13 @@ pub(crate) async fn invoke(
     };
     let call = call(runtime, plugin, &tool.limits, invocation, deadline);
     let work = running.serve(call, Arc::clone(tool), arguments.to_string(), stop_at);
-    // In the background a call that nobody gives a turn does not notice the end of its time.
-    let carried = runtime.background.carry(tenant.as_str(), cpu, work);
-    tokio::time::timeout_at(stop_at + Limits::GRACE, carried).await.unwrap_or_else(|_| Err(timeout()))
+    let carried = runtime.background.carry(tenant.as_str(), Arc::clone(&cpu), work);
+    match tokio::time::timeout_at(stop_at + Limits::GRACE, carried).await {
+        Ok(outcome) => outcome,
+        // In the background a call that nobody gives a turn does not notice the end of its time.
+        Err(_) if cpu.is_long() => Err(stopped(&Stop::Limit("deadline_ms").into())),
+        Err(_) => Err(timeout()),
+    }
 }
 
 fn timeout() -> CallError {
@@ -240,7 +244,8 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
         (.., Some(ResourceTableError::Full)) => Some("handles"),
         _ => None,
     };
-    let named = limit.map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
+    let named =
+        limit.filter(|_| !trap.is::<Stop>()).map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
     CallError::Stopped { limit, inner: clip(&format!("{named}{trap:#}")) }
 }
 

@@ -29,6 +29,7 @@ mod cpu;
 mod directory;
 mod engine;
 mod error;
+mod export;
 mod grants;
 mod interfaces;
 mod invoke;

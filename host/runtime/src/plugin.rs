@@ -11,6 +11,7 @@ use crate::{
     call::ToolInfo,
     engine::Engines,
     error::LoadError,
+    export,
     grants::{Grants, OperatorGrants},
     limits::{LimitCaps, Limits},
     manifest::{CONTRACT, Manifest, ToolManifest},
@@ -85,6 +86,7 @@ impl Loader {
             .instantiate_pre(&component)
             .and_then(bindings::PluginPre::new)
             .map_err(|e| LoadError::Contract(format!("{e:#}; expected the world `plugin` of contract {CONTRACT}")))?;
+        export::check(&component).map_err(LoadError::Contract)?;
         let identity = PluginIdentity {
             name: manifest.plugin.name,
             version: manifest.plugin.version,

@@ -79,13 +79,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
     raw("spin_for_arguments", Stopped(Some("deadline_ms")), "", "").allocator("(loop $again (br $again)) (unreachable)"),
     raw("spin_after", Stopped(Some("deadline_ms")), POST_SPINS, ""),
     raw("sleep", TimedOut, SLEEP, "(call $block (call $subscribe (i64.const 3600000000000)))"),
-    raw("spin_at_start", Stopped(Some("start_ms")), "(func $spin (loop $again (br $again))) (start $spin)", ""),
+    raw("spin_at_start", Stopped(Some("start_ms")), "(func $spin (loop $again (br $again))) (start $spin)", "").manifest(""),
     // Memory, tables, stack.
     rust("eat_memory", Stopped(Some("memory_mib"))),
     rust("memory_through_host", Stopped(Some("memory_mib"))),
     raw("grow_memory", Stopped(Some("memory_mib")), "", "(drop (memory.grow (i32.const 4096)))"),
     raw("grow_table", Stopped(Some("table_elements")), "(table $table 0 funcref)", "(drop (table.grow $table (ref.null func) (i32.const 1000000)))"),
-    rust("recurse", Stopped(None)),
+    rust("recurse", Stopped(Some("stack_kib"))),
     rust("recurse_deep", Works(r#"{"count":1000}"#)),
     rust("large_frames", Stopped(None)),
     raw(

@@ -59,8 +59,8 @@ async fn a_call_without_a_place_is_busy_and_nobodys_plugin_is_blamed() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn plugins_of_many_core_instances_and_memories_never_exhaust_the_pool() {
-    let wide = widened(&raw_guest("", ""), 6, 2, 4);
-    let wide = widened(&wide, 50, 0, 0);
+    let wide = widened(&raw_guest("", ""), 12, 1, 1);
+    let wide = widened(&wide, 45, 0, 0);
     let app = TestApp::builder()
         .plugins(&["noop"])
         .component("wide", pack(&wide, &raw_manifest("wide", "")).await.unwrap())

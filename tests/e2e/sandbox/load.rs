@@ -135,7 +135,7 @@ async fn what_is_no_plugin_is_refused_with_its_reason_and_the_others_serve() {
         (
             "wrong-export",
             packed(&exporting("stockade:plugin/tools@0.1.0", "(result u32)"), "wrong-export").await,
-            "does not fit the contract",
+            "another type",
         ),
         (
             "next-export",
