@@ -27,7 +27,7 @@ fn greedy() -> String {
          [callers.greedy]\ntoken_sha256 = '{digest}'\ntenant = 'greedy'\nprincipal = '{}'\nroles = ['head_office']\n\
          reader_role = '{}'\n",
         // PostgreSQL runs on this machine too: more calls than that only wait for a core, all together.
-        2 * std::thread::available_parallelism().map_or(1, usize::from),
+        std::thread::available_parallelism().map_or(1, usize::from),
         office.principal,
         office.reader_role
     )
@@ -49,6 +49,29 @@ fn p99(mut times: Vec<Duration>) -> Duration {
     times[(times.len() * 99).div_ceil(100) - 1]
 }
 
+/// Calls on all connections until `stop`, on a thread of their own: they come from elsewhere, and should
+/// not stand before the server's own work in this runtime. Gives how many there were.
+fn flood(
+    app: &TestApp,
+    tool: &'static str,
+    arguments: serde_json::Value,
+    stop: Arc<AtomicBool>,
+) -> std::thread::JoinHandle<usize> {
+    let clients: Vec<_> = (0..FLOOD).map(|_| app.client_with(Some("a-token-for-the-greedy-tenant"))).collect();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let connection = async |client: Client| {
+            let mut done = 0;
+            while !stop.load(Ordering::Relaxed) {
+                client.call(tool, arguments.clone()).await;
+                done += 1;
+            }
+            done
+        };
+        runtime.block_on(futures::future::join_all(clients.into_iter().map(connection))).into_iter().sum()
+    })
+}
+
 async fn measure(app: &TestApp, tool: &'static str, arguments: serde_json::Value) -> (Duration, Duration, usize) {
     let quiet_client = app.client("head-office");
     let (mut quiet, mut flooded, mut greedy_calls) = (Vec::new(), Vec::new(), 0);
@@ -56,25 +79,10 @@ async fn measure(app: &TestApp, tool: &'static str, arguments: serde_json::Value
     for _ in 0..ROUNDS {
         quiet.extend(calls(&quiet_client, tool, &arguments).await);
         let stop = Arc::new(AtomicBool::new(false));
-        let flood: Vec<_> = (0..FLOOD)
-            .map(|_| {
-                let client = app.client_with(Some("a-token-for-the-greedy-tenant"));
-                let (stop, arguments) = (Arc::clone(&stop), arguments.clone());
-                tokio::spawn(async move {
-                    let mut done = 0;
-                    while !stop.load(Ordering::Relaxed) {
-                        client.call(tool, arguments.clone()).await;
-                        done += 1;
-                    }
-                    done
-                })
-            })
-            .collect();
+        let flood = flood(app, tool, arguments.clone(), Arc::clone(&stop));
         flooded.extend(calls(&quiet_client, tool, &arguments).await);
         stop.store(true, Ordering::Relaxed);
-        for connection in flood {
-            greedy_calls += connection.await.expect("no panic");
-        }
+        greedy_calls += tokio::task::spawn_blocking(|| flood.join().expect("no panic")).await.expect("no panic");
     }
     (p99(quiet), p99(flooded), greedy_calls)
 }
@@ -83,9 +91,10 @@ async fn measure(app: &TestApp, tool: &'static str, arguments: serde_json::Value
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn a_greedy_tenant_does_not_starve_another() {
     let app = TestApp::builder().plugins(&["execute-sales-query"]).sections(&greedy()).start().await;
-    let query = "SELECT count(*) FROM retail.products AS a CROSS JOIN retail.products AS b";
+    // The same work for both: it does not depend on what a tenant may see.
+    let query = "SELECT count(*) FROM generate_series(1, 300000)";
     println!(
-        "one tenant's calls one after another, while another floods with {FLOOD} connections; `calls_max` of a tenant is twice the cores"
+        "one tenant's calls one after another, while another floods with {FLOOD} connections; a tenant's `calls_max` is the number of cores"
     );
     println!("| tool | p99 quiet | p99 flooded | ratio | calls of the flood | at most {BAR} x |");
     println!("|---|---|---|---|---|---|");

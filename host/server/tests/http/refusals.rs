@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     client::message as json_rpc,
     harness::TestServer,
-    issuer::{Issuer, access, claims, claims_but, in_seconds},
+    issuer::{Answer, Issuer, access, claims, claims_but, in_seconds},
     signing::{TestKey, base64, message},
 };
 
@@ -24,7 +24,11 @@ struct Bed {
 impl Bed {
     async fn new() -> Self {
         let (key, rsa, attackers) = (TestKey::es256("k-1"), TestKey::rs256("r-1"), TestKey::es256("k-1"));
-        let (issuer, evil) = (Issuer::with(&[&key, &rsa]).await, Issuer::with(&[&attackers]).await);
+        // This one does not say for which algorithm it is.
+        let mut any = rsa.jwk();
+        any.as_object_mut().expect("an object").remove("alg");
+        let issuer = Issuer::start(Answer::Keys(vec![key.jwk(), any])).await;
+        let evil = Issuer::with(&[&attackers]).await;
         let lines = format!("jwks_url = '{}'\njwks_refetch_s = 3600", issuer.url);
         let server = TestServer::with_access(access(&lines)).await;
         Self { server, evil, issuer, key, rsa, attackers }
@@ -106,6 +110,7 @@ fn wrong_header(bed: &Bed) -> Vec<(&'static str, String)> {
         ("alg of another key", bed.with_header(json!({ "alg": "RS256" }))),
         ("RS256 by the key of ES256", bed.rsa.token_with(&json!({ "alg": "RS256", "kid": "k-1" }), &claims())),
         ("PS256 by the key of RS256", bed.rsa.token_with(&json!({ "alg": "PS256", "kid": "r-1" }), &claims())),
+        ("RS512, which is not allowed", bed.rsa.rs512_token(&claims())),
         ("HS256 with the public key, DER", bed.hs256("r-1", &public)),
         ("HS256 with the public key, PEM", bed.hs256("r-1", pem.as_bytes())),
         ("HS256 with the public key, JWK", bed.hs256("r-1", bed.rsa.jwk().to_string().as_bytes())),

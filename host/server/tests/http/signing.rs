@@ -4,8 +4,8 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
-        RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+        RSA_PKCS1_SHA512, RsaKeyPair, RsaPublicKeyComponents,
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -92,6 +92,16 @@ impl TestKey {
                 signature
             }
         }
+    }
+
+    /// A token under `RS512`, with a key of `RS256`.
+    pub(crate) fn rs512_token(&self, claims: &Value) -> String {
+        let Pair::Rs256(pair) = &self.pair else { panic!("no RSA key") };
+        let message = message(&json!({ "alg": "RS512", "kid": self.kid }), claims);
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let signed = pair.sign(&RSA_PKCS1_SHA512, &SystemRandom::new(), message.as_bytes(), &mut signature);
+        signed.expect("a signature");
+        format!("{message}.{}", base64(signature))
     }
 
     pub(crate) fn header(&self) -> Value {
