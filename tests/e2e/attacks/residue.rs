@@ -33,7 +33,11 @@ impl Residue {
     pub(crate) async fn left(&self, wire: &mut Wire) -> String {
         let probe = wire.query(PROBE).await;
         // A role that may not even ask is itself what is left.
-        let mut left = if probe.sqlstate.is_some() { "role".to_owned() } else { probe.value().to_owned() };
+        let mut left = match probe.sqlstate.as_deref() {
+            Some("42501") => "role".to_owned(),
+            Some(sqlstate) => format!("a probe that fails with {sqlstate}"),
+            None => probe.value().to_owned(),
+        };
         // A library that was loaded meanwhile brings settings of its own.
         let now = settings(wire).await;
         if self.settings.iter().any(|(name, value)| now.get(name) != Some(value)) {

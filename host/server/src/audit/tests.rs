@@ -150,7 +150,8 @@ async fn every_way_to_end_has_its_words() {
         lines.iter().map(|line| (line["decision"].as_str().unwrap(), line["outcome"].as_str().unwrap())).collect();
     assert_eq!(found[..expected.len()], expected);
     assert_eq!(found[expected.len()..], [("allowed", "CANCELLED")], "what is dropped is recorded too");
-    assert_eq!(lines[3]["limit_hit"], "CALLS_MAX");
+    assert_eq!(lines[3]["limit_hit"], "instances_max");
+    assert_eq!(lines[4]["limit_hit"], "fuel");
 }
 
 #[tokio::test]
