@@ -36,8 +36,8 @@ pub struct Used {
 }
 
 impl CallReport {
-    /// A report whose call, if it starts, is charged for what it used: once, when its instance is gone.
-    /// That is after the caller has its answer where the caller did not wait for it.
+    /// A report whose call, if it is given a place, is charged for what it used: once, when it is over. A
+    /// call that was dropped while it computed is over at its next tick, after whoever dropped it went on.
     #[must_use]
     pub fn charging(charge: impl Fn(Used) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner { charge: Some(Box::new(charge)), ..Inner::default() }))
