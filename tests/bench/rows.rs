@@ -9,6 +9,7 @@ use stockade_tests::TestApp;
 use wasmtime::Store;
 
 use crate::{
+    instance::Bare,
     native::Native,
     rounds::{Outcome, interleave, ms},
     rows::bindings::Value,
@@ -52,7 +53,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
     let columns = interleave(9, 3, guest, by_sqlx).await;
 
     let component = std::fs::read(stockade_tests::packed("rows-of-variants")).expect("the component");
-    let (engine, pre) = crate::instance::bare(&component);
+    let Bare { engine, pre } = Bare::of(&component);
     let mut variants_side = Native::connect(&app.database, CALLER).await;
     let mut sqlx_side = Native::connect(&app.database, CALLER).await;
     let variants = interleave(

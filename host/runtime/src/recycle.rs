@@ -2,13 +2,22 @@
 //!
 //! Behind the reply, and a little later than that: done at once it would take the processor from the
 //! worker that has the reply to write, and several in one go cost less than as many alone, because
-//! what they touch in the engine and in the system is then in the processor's cache.
+//! what they touch in the engine and in the system is then in the processor's cache. On a thread of its
+//! own: a task would send the server's workers to sleep and wake them in other turns, at each call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use futures::FutureExt as _;
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
-use crate::{background::Background, cpu::Cpu, plugin::Plugin, ready::Instance};
+use crate::{background::Background, cpu::Cpu, error::RuntimeError, plugin::Plugin, ready::Instance};
 
 /// Calls that ended in this time are followed up together.
 const TOGETHER: Duration = Duration::from_millis(1);
@@ -16,7 +25,7 @@ const TOGETHER: Duration = Duration::from_millis(1);
 const SPENT_MAX: usize = 64;
 
 /// Where calls leave what they have used up.
-pub(crate) struct Recycler(mpsc::Sender<Spent>);
+pub(crate) struct Recycler(SyncSender<Spent>);
 
 /// What a call leaves.
 pub(crate) struct Spent {
@@ -29,11 +38,15 @@ pub(crate) struct Spent {
 }
 
 impl Recycler {
-    /// Start the task that follows calls up. It ends with the recycler.
-    pub(crate) fn start(background: Arc<Background>) -> Self {
-        let (sender, spent) = mpsc::channel(SPENT_MAX);
-        tokio::spawn(follow_up(spent, background));
-        Self(sender)
+    /// Start the thread that follows calls up. It ends with the recycler.
+    pub(crate) fn start(background: Arc<Background>) -> Result<Self, RuntimeError> {
+        let (sender, spent) = sync_channel(SPENT_MAX);
+        let tokio = Handle::current();
+        thread::Builder::new()
+            .name("recycler".into())
+            .spawn(move || follow_up(&spent, &background, &tokio))
+            .map_err(|e| RuntimeError::Engine(format!("cannot start the recycler's thread: {e}")))?;
+        Ok(Self(sender))
     }
 
     pub(crate) fn take(&self, spent: Spent) {
@@ -42,17 +55,17 @@ impl Recycler {
     }
 }
 
-async fn follow_up(mut spent: mpsc::Receiver<Spent>, background: Arc<Background>) {
-    let mut batch = Vec::with_capacity(SPENT_MAX);
-    while spent.recv_many(&mut batch, SPENT_MAX).await > 0 {
-        for one in batch.drain(..) {
-            let mut work = Box::pin(renew(one, Arc::clone(&background)));
+fn follow_up(spent: &Receiver<Spent>, background: &Arc<Background>, tokio: &Handle) {
+    let _entered = tokio.enter();
+    while let Ok(first) = spent.recv() {
+        thread::sleep(TOGETHER);
+        for one in std::iter::once(first).chain(spent.try_iter().take(SPENT_MAX)) {
+            let mut work = Box::pin(renew(one, Arc::clone(background)));
             // A start function that computes or waits does not hold the others up.
-            if futures::poll!(&mut work).is_pending() {
-                tokio::spawn(work);
+            if (&mut work).now_or_never().is_none() {
+                tokio.spawn(work);
             }
         }
-        tokio::time::sleep(TOGETHER).await;
     }
 }
 

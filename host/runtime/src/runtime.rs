@@ -68,7 +68,7 @@ impl Runtime {
             database,
             cache: PluginCache::new(config.cache_bytes_max),
             instances: Arc::new(Semaphore::new(config.instances_max as usize)),
-            recycler: Arc::new(Recycler::start(Arc::clone(&background))),
+            recycler: Arc::new(Recycler::start(Arc::clone(&background))?),
             background,
             registry,
             acts,

@@ -13,6 +13,7 @@ use crate::{
     http::Ready,
     mcp::{Shared, stdio},
     server::{RunningServer, StartError, serve_recorded},
+    tools::Tools,
 };
 
 /// Why the server does not start. The texts are for the operator.
@@ -101,9 +102,18 @@ impl App {
     /// # Errors
     /// When the configuration has no caller with a token, or the address is taken.
     pub async fn serve(&self) -> Result<RunningServer, AppError> {
+        self.serve_tools(Arc::clone(&self.runtime) as _).await
+    }
+
+    /// Serves `tools` in the place of the plugins', over HTTP, to the same callers within the same limits,
+    /// and into the same audit log: the benchmark's tools in native Rust.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_tools(&self, tools: Arc<dyn Tools>) -> Result<RunningServer, AppError> {
         let callers = self.config.callers_with_tokens()?;
         let ready = Arc::new(DatabaseAnswers(self.database.clone()));
-        let (tools, audit) = (Arc::clone(&self.runtime) as _, self.audit.clone());
+        let audit = self.audit.clone();
         Ok(serve_recorded(&self.config.server, callers, tools, ready, audit).await?)
     }
 
