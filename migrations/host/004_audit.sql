@@ -45,6 +45,27 @@ COMMENT ON COLUMN stockade.audit_log.arguments_hash IS 'key id:HMAC-SHA-256 of t
 COMMENT ON COLUMN stockade.audit_log.arguments IS 'The arguments themselves, where the operator has asked for it, cut at 16 KiB.';
 COMMENT ON COLUMN stockade.audit_log.occurrences IS 'How many there were of what this row stands for.';
 
+-- What becomes of a signing key is an act, whoever does it and however: the record stands in the same
+-- transaction.
+CREATE OR REPLACE FUNCTION stockade.record_key_act() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $record$
+BEGIN
+    INSERT INTO stockade.audit_log (id, happened_at, kind, principal, decision, outcome, occurrences, detail)
+    VALUES (gen_random_uuid(), clock_timestamp(), 'act', session_user, 'allowed',
+            CASE WHEN TG_OP = 'DELETE' THEN 'KEY_DELETED'
+                 WHEN OLD.retired_at IS NULL AND NEW.retired_at IS NOT NULL THEN 'KEY_RETIRED'
+                 WHEN OLD.retired_at IS NOT NULL AND NEW.retired_at IS NULL THEN 'KEY_REINSTATED'
+                 ELSE 'KEY_CHANGED' END,
+            1, 'signing key ' || OLD.key_id);
+    RETURN NULL;
+END
+$record$;
+REVOKE ALL ON FUNCTION stockade.record_key_act() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER record_key_act AFTER UPDATE OR DELETE ON stockade.context_keys
+    FOR EACH ROW EXECUTE FUNCTION stockade.record_key_act();
+
 DO $audit$
 DECLARE
     login text := current_setting('stockade.setup_login');

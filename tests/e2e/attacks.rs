@@ -9,13 +9,13 @@ mod residue;
 mod wire;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::Duration,
 };
 
 use serde_json::json;
-use stockade_db::{Database, DatabaseConfig, DbError, Identity, Session, SessionLimits, Statement};
+use stockade_db::{Database, DatabaseConfig, DbError, Identity, Session, SessionLimits, SqlScope, Statement};
 use stockade_tests::TestApp;
 use tokio::time::Instant;
 
@@ -259,7 +259,7 @@ fn session(bed: &Bed, database: &Database) -> Session {
         rows_max: 10_000,
         bytes_max: 8 * 1024 * 1024,
         deadline: Instant::now() + Duration::from_secs(30),
-        schemas: Arc::new(["retail", "pg_catalog"].map(str::to_owned).into_iter().collect::<BTreeSet<_>>()),
+        sql: Arc::new(SqlScope { schemas: ["retail", "pg_catalog"].map(str::to_owned).into(), ..SqlScope::default() }),
         collections: Arc::default(),
     };
     database.session(identity, limits)

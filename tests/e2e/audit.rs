@@ -37,6 +37,16 @@ async fn until_calls(database: &TestDatabase, count: usize) -> Vec<Value> {
     tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the records are written")
 }
 
+/// Wait until an act is on record.
+async fn until_act(database: &TestDatabase, outcome: &str) {
+    let wait = async {
+        while !records(database, "act").await.iter().any(|act| act["outcome"] == outcome) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the act is recorded");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn every_call_is_recorded_with_who_what_and_what_came_of_it() {
@@ -254,6 +264,12 @@ async fn every_administrative_act_is_recorded() {
     place("date.wasm", &fs::read(packed("top-products")).unwrap());
     app.until_tools(|tools| tools == ["noop", "top_products"]).await;
     let grants = fs::read_to_string(app.grants_file()).unwrap();
+    // A wrong file changes nothing, and is on record once for each thing that is wrong, however often it is read.
+    fs::write(app.grants_file(), format!("{grants}\n[noop]\nsqls = {{}}")).unwrap();
+    until_act(&database, "GRANTS_REFUSED").await;
+    place("other.wasm", b"no plugin");
+    until_act(&database, "PLUGIN_REFUSED").await;
+    fs::remove_file(app.plugins().join("other.wasm")).unwrap();
     fs::write(app.grants_file(), grants.replace("[top-products]", "[others]")).unwrap();
     app.until_tools(|tools| tools == ["noop"]).await;
     app.stop().await;
@@ -268,6 +284,8 @@ async fn every_administrative_act_is_recorded() {
         "PLUGIN_LOADED",
         "PLUGIN_LOADED",
         "PLUGIN_REMOVED",
+        "GRANTS_REFUSED",
+        "PLUGIN_REFUSED",
         "GRANTS_CHANGED",
         "PLUGIN_REMOVED",
         "PLUGIN_REFUSED",
@@ -282,4 +300,7 @@ async fn every_administrative_act_is_recorded() {
     let refused = &acts[acts.len() - 2];
     assert!(refused["detail"].as_str().unwrap().contains("not granted"), "{refused}");
     assert_eq!(refused["decision"], "refused");
+    let grants = acts.iter().find(|act| act["outcome"] == "GRANTS_REFUSED").unwrap();
+    assert_eq!(grants["decision"], "refused");
+    assert!(grants["detail"].as_str().unwrap().contains("unknown field `sqls`"), "{grants}");
 }

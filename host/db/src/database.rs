@@ -178,11 +178,11 @@ impl Database {
         }
         let (read, catalogue) = self.catalogue();
         let age = read.elapsed();
-        let verdict = guard::check(&analysis, &limits.schemas, &catalogue);
+        let verdict = guard::check(&analysis, &limits.sql, &catalogue);
         let unknown = matches!(verdict, Err(DbError::Statement { .. } | DbError::Rejected { .. }));
         if age > CATALOGUE_AGE_MAX || (unknown && age > CATALOGUE_AGE_MIN) {
             let catalogue = self.read_catalogue().await?;
-            guard::check(&analysis, &limits.schemas, &catalogue)?;
+            guard::check(&analysis, &limits.sql, &catalogue)?;
         } else {
             verdict?;
         }

@@ -9,10 +9,10 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::error::DbError;
+use crate::scope::SqlScope;
 
 mod functions;
 mod grants;
@@ -51,12 +51,12 @@ pub(crate) struct Analysis {
 }
 
 /// The guard's verdict on a statement where the database has no names but those of the statement's own
-/// schemas: everything that can be said without a connection. At most 65,536 bytes.
+/// scope: everything that can be said without a connection. At most 65,536 bytes.
 ///
 /// # Errors
 /// What a plugin that sent it would get.
-pub fn judge_statement(sql: &str, schemas: &BTreeSet<String>) -> Result<(), DbError> {
-    check(&analyse(sql)?, schemas, &Catalogue::default())
+pub fn judge_statement(sql: &str, scope: &SqlScope) -> Result<(), DbError> {
+    check(&analyse(sql)?, scope, &Catalogue::default())
 }
 
 /// Reads one statement. An error's text may be shown to whoever wrote the statement.

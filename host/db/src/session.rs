@@ -11,6 +11,7 @@ use crate::encode;
 use crate::error::DbError;
 use crate::identity::Identity;
 use crate::lease::{Isolation, Lease, TakeRow};
+use crate::scope::SqlScope;
 use crate::share::Purpose;
 use crate::value::{ResultSet, Statement, Value};
 
@@ -39,8 +40,8 @@ pub struct SessionLimits {
     pub bytes_max: u64,
     /// No statement runs past this moment.
     pub deadline: Instant,
-    /// The schemas whose tables and functions the plugin may name.
-    pub schemas: Arc<BTreeSet<String>>,
+    /// What the plugin's statements may name.
+    pub sql: Arc<SqlScope>,
     /// The collections that the plugin may search.
     pub collections: Arc<BTreeSet<String>>,
 }

@@ -32,6 +32,8 @@ pub enum ActKind {
     Refused,
     /// The operator's grants are others than before; the first time, they were read.
     GrantsChanged,
+    /// The grants file is wrong, for a new reason; the grants stay as they were.
+    GrantsRefused,
 }
 
 /// Where acts are told, in the order in which they happened. Called where a moment's work is fine.
@@ -43,6 +45,11 @@ pub(crate) fn between(before: &Snapshot, after: &Snapshot) -> Vec<Act> {
     let changed = after.grants.changed_since(&before.grants);
     if !changed.is_empty() {
         acts.push(Act { detail: Some(format!("grants of {}", changed.join(", "))), ..act(ActKind::GrantsChanged) });
+    }
+    if let Some(problem) = &after.grants_problem
+        && before.grants_problem.as_ref() != Some(problem)
+    {
+        acts.push(Act { detail: Some(problem.clone()), ..act(ActKind::GrantsRefused) });
     }
     let (old, new) = (before.plugins(), after.plugins());
     for (name, identity) in &new {

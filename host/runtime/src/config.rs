@@ -26,9 +26,6 @@ pub struct RuntimeConfig {
     /// Python tool chain 38. Default 64.
     #[serde(default = "defaults::core_instances_max")]
     pub core_instances_max: u32,
-    /// Stack of a guest, in KiB, 64 to 8192: one for all plugins, as the engine has one. Default 512.
-    #[serde(default = "defaults::stack_kib")]
-    pub stack_kib: u32,
     /// Time for a component's start functions, which run before any call, in milliseconds. Default 1000.
     #[serde(default = "defaults::start_ms")]
     pub start_ms: u32,
@@ -53,7 +50,7 @@ impl RuntimeConfig {
         let ranges = [
             ("instances_max", self.instances_max, 1, 2_048),
             ("core_instances_max", self.core_instances_max, 1, 1_024),
-            ("stack_kib", self.stack_kib, 64, 8_192),
+            ("limits.stack_kib", self.limits.stack_kib, 64, 8_192),
             ("start_ms", self.start_ms, 1, 60_000),
         ];
         match ranges.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
@@ -74,9 +71,6 @@ mod defaults {
     }
     pub(super) const fn core_instances_max() -> u32 {
         64
-    }
-    pub(super) const fn stack_kib() -> u32 {
-        512
     }
     pub(super) const fn start_ms() -> u32 {
         1_000

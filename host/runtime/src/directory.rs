@@ -38,6 +38,8 @@ pub(crate) struct Directory {
     config: RuntimeConfig,
     loader: Loader,
     grants: OperatorGrants,
+    /// What is wrong with the grants file since they were read.
+    grants_problem: Option<String>,
     seen: BTreeMap<PathBuf, Seen>,
     scans: u64,
 }
@@ -47,7 +49,7 @@ impl Directory {
     pub(crate) fn open(config: RuntimeConfig, loader: Loader) -> Result<Self, RuntimeError> {
         let grants = OperatorGrants::read_file(&config.grants_file)
             .map_err(|reason| RuntimeError::Directory { path: config.directory.clone(), reason })?;
-        Ok(Self { config, loader, grants, seen: BTreeMap::new(), scans: 0 })
+        Ok(Self { config, loader, grants, grants_problem: None, seen: BTreeMap::new(), scans: 0 })
     }
 
     /// Bring what serves in line with the directory. It reads and compiles: call it where blocking
@@ -77,13 +79,18 @@ impl Directory {
     /// The operator's grants, if they have changed. A wrong file leaves the grants as they were.
     fn read_grants(&mut self) -> bool {
         match OperatorGrants::read_file(&self.config.grants_file) {
-            Ok(grants) if grants == self.grants => false,
             Ok(grants) => {
+                self.grants_problem = None;
+                let changed = grants != self.grants;
                 self.grants = grants;
-                true
+                changed
             }
             Err(reason) => {
-                tracing::error!(reason, "the grants stay as they were");
+                // The file is read at every scan; what is wrong with it is said once.
+                if self.grants_problem.as_ref() != Some(&reason) {
+                    tracing::error!(reason, "the grants stay as they were");
+                    self.grants_problem = Some(reason);
+                }
                 false
             }
         }
@@ -157,6 +164,7 @@ impl Directory {
         let plugins = plugins.into_iter().map(|(_, path, plugin)| (path.clone(), Arc::clone(plugin)));
         let mut snapshot = Snapshot::new(plugins, refusals.collect());
         snapshot.grants.clone_from(&self.grants);
+        snapshot.grants_problem.clone_from(&self.grants_problem);
         snapshot
     }
 }

@@ -1,8 +1,9 @@
 //! The engines, the pool of places for instances, and the clock that interrupts guests.
 
 use std::{
+    collections::HashMap,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,7 +12,7 @@ use wasmtime::{
     component::Component,
 };
 
-use crate::{config::RuntimeConfig, error::RuntimeError};
+use crate::{config::RuntimeConfig, error::RuntimeError, limits::LimitRequest};
 
 /// How often a running guest is interrupted: to go on in the background, to let others take their turn
 /// there, or to be stopped. The longest that a call can keep a worker of the server.
@@ -28,31 +29,45 @@ const HOST_STACK_BYTES: usize = 1536 << 10;
 /// How much of an instance's memory, tables and stack stays mapped from one call to the next, in bytes.
 const KEPT_BYTES: usize = 2 << 20;
 
-/// The engine that plugins run on, and another for those that count their instructions: counting is
-/// compiled in, and nobody else pays for it. The second is made for the first plugin that asks.
+/// The smallest stack that a plugin gets.
+const STACK_KIB_MIN: u32 = 64;
+
+/// What an engine has one of for all that runs on it. Plugins that need another kind run on another engine,
+/// made for the first of them: nobody else pays for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    /// Whether the instructions of calls are counted, which is compiled in.
+    counts_fuel: bool,
+    /// A power of two, so that the kinds are few whatever the manifests ask for.
+    stack_kib: u32,
+}
+
+/// The engines that plugins run on.
 #[derive(Clone)]
 pub(crate) struct Engines {
     config: Arc<RuntimeConfig>,
-    plain: Engine,
-    counting: Arc<OnceLock<Engine>>,
+    started: Arc<Mutex<HashMap<Kind, Engine>>>,
 }
 
 impl Engines {
+    /// Start the engine of plugins that ask for nothing in particular.
     pub(crate) fn start(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
-        let plain = start(config, false)?;
-        Ok(Self { config: Arc::new(config.clone()), plain, counting: Arc::default() })
+        let engines = Self { config: Arc::new(config.clone()), started: Arc::default() };
+        let usual = LimitRequest::default().resolve(&config.limits).map_err(RuntimeError::Engine)?;
+        engines.get(false, usual.stack_kib)?;
+        Ok(engines)
     }
 
-    /// The engine for a plugin that counts its instructions, or does not.
-    pub(crate) fn get(&self, counts_fuel: bool) -> Result<&Engine, RuntimeError> {
-        if !counts_fuel {
-            return Ok(&self.plain);
+    /// The engine for a plugin that counts its instructions or does not, with at least this much stack.
+    pub(crate) fn get(&self, counts_fuel: bool, stack_kib: u32) -> Result<Engine, RuntimeError> {
+        let kind = Kind { counts_fuel, stack_kib: stack_kib.max(STACK_KIB_MIN).next_power_of_two() };
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = started.get(&kind) {
+            return Ok(engine.clone());
         }
-        if let Some(engine) = self.counting.get() {
-            return Ok(engine);
-        }
-        let engine = start(&self.config, true)?;
-        Ok(self.counting.get_or_init(|| engine))
+        let engine = start(&self.config, kind)?;
+        started.insert(kind, engine.clone());
+        Ok(engine)
     }
 
     /// Places of the pool that an instance of `component` takes.
@@ -79,9 +94,9 @@ impl Engines {
 }
 
 /// Build an engine and start its clock.
-fn start(config: &RuntimeConfig, counts_fuel: bool) -> Result<Engine, RuntimeError> {
+fn start(config: &RuntimeConfig, Kind { counts_fuel, stack_kib }: Kind) -> Result<Engine, RuntimeError> {
     let mut wasm = Config::new();
-    let stack = (config.stack_kib as usize) << 10;
+    let stack = (stack_kib as usize) << 10;
     wasm.epoch_interruption(true)
         .consume_fuel(counts_fuel)
         .max_wasm_stack(stack)

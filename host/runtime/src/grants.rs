@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use stockade_db::{SqlScope, TableName};
 
 /// Host interfaces and what of them, as a manifest asks for them and as an operator grants them. A
 /// missing key is an interface that is not linked.
@@ -48,12 +49,22 @@ impl Grants {
     }
 }
 
-/// Which schemas the plugin's statements may name.
+/// What the plugin's statements may name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SqlGrant {
-    /// Names of schemas. `pg_catalog` and `information_schema` must be named too if they are used.
+    /// Names of schemas, all that is in them. `pg_catalog` and `information_schema` must be named too if they
+    /// are used.
     pub schemas: BTreeSet<String>,
+    /// Single tables and views of other schemas, `schema.table`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tables: BTreeSet<TableName>,
+}
+
+impl SqlGrant {
+    pub(crate) fn scope(&self) -> SqlScope {
+        SqlScope { schemas: self.schemas.clone(), tables: self.tables.clone() }
+    }
 }
 
 /// Which collections the plugin may search.
@@ -137,6 +148,7 @@ impl OperatorGrants {
         let granted = self.0.get(plugin).unwrap_or(&nothing);
         let missing = [
             missing("sql", "schemas", asked.sql.as_ref().map(|g| &g.schemas), granted.sql.as_ref().map(|g| &g.schemas)),
+            missing_table(asked.sql.as_ref(), granted.sql.as_ref()),
             missing(
                 "vector",
                 "collections",
@@ -172,6 +184,13 @@ fn missing_cache(asked: Option<&CacheGrant>, granted: Option<&CacheGrant>) -> Op
             Some(format!("cache.namespaces = [\"{name}\"]"))
         }
     }
+}
+
+/// A granted schema holds its tables.
+fn missing_table(asked: Option<&SqlGrant>, granted: Option<&SqlGrant>) -> Option<String> {
+    let (asked, granted) = (asked?, granted?);
+    let missing = |table: &&TableName| !granted.tables.contains(table) && !granted.schemas.contains(table.schema());
+    asked.tables.iter().find(missing).map(|table| format!("sql.tables = [\"{table}\"]"))
 }
 
 fn missing(
@@ -219,6 +238,9 @@ mod tests {
         assert!(operator.check("other", &Grants::default()).is_ok());
     }
 
+    const SCHEMA: &str = "sql = { schemas = [\"a\"] }";
+    const TABLE: &str = "sql = { schemas = [], tables = [\"a.t\"] }";
+
     #[test]
     fn neither_side_widens_the_other() {
         for (granted, asked, refused_for) in [
@@ -238,6 +260,13 @@ mod tests {
             ("log = { level = \"error\" }", "", Some("log.level")),
             ("log = { level = \"error\" }", "log = { level = \"error\" }", None),
             ("vector = { collections = [\"a\"] }", "vector = { collections = [\"b\"] }", Some("vector.collections")),
+            (SCHEMA, SCHEMA, None),
+            (SCHEMA, TABLE, None),
+            (TABLE, TABLE, None),
+            (TABLE, SCHEMA, Some("sql.schemas = [\"a\"]")),
+            (TABLE, "sql = { schemas = [], tables = [\"a.t\", \"a.u\"] }", Some("sql.tables = [\"a.u\"]")),
+            (TABLE, "sql = { schemas = [], tables = [\"b.t\"] }", Some("sql.tables = [\"b.t\"]")),
+            ("", TABLE, Some("sql")),
         ] {
             let outcome = operator(&format!("[p]\n{granted}")).check("p", &self::asked(asked));
             match refused_for {
@@ -255,6 +284,8 @@ mod tests {
             assert!(toml::from_str::<Grants>(wrong).is_err(), "{wrong}");
         }
         assert!(toml::from_str::<OperatorGrants>("[sales]\nsqls = { schemas = [] }").is_err());
-        assert!(toml::from_str::<Grants>("sql = { schema = [] }").is_err());
+        for wrong in ["schema = []", "schemas = [], table = []", "schemas = [], tables = [\"orders\"]"] {
+            assert!(toml::from_str::<Grants>(&format!("sql = {{ {wrong} }}")).is_err(), "{wrong}");
+        }
     }
 }

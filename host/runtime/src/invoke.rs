@@ -26,6 +26,9 @@ use crate::{
 
 const INNER_CHARS_MAX: usize = 2_000;
 const CODE_CHARS_MAX: usize = 64;
+/// How wasmtime's error ends for what a guest hands to one host function. Its type is wasmtime's secret, and
+/// no error of a guest's making reaches this far: the words name a limit in the log, and decide nothing.
+const TOO_MANY_BYTES: &str = "fuel allocated for hostcalls has been exhausted";
 /// A result of more bytes is read and checked in the background.
 const OUTPUT_BYTES_HERE_MAX: usize = 64 << 10;
 
@@ -99,7 +102,7 @@ fn call(
             rows_max: limits.rows_max,
             bytes_max: limits.bytes_max,
             deadline,
-            schemas: Arc::clone(&plugin.identity.schemas),
+            sql: Arc::clone(&plugin.identity.sql),
             collections: Arc::clone(&plugin.identity.collections),
         },
     ));
@@ -237,16 +240,18 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
         // Places are counted before a call begins, so this is the host's mistake and no plugin's.
         return CallError::Busy { limit: "instances_max" };
     }
+    let text = format!("{trap:#}");
     let limit = match (trap.downcast_ref(), trap.downcast_ref(), trap.downcast_ref()) {
         (Some(Stop::Limit(limit)), ..) => Some(*limit),
         (_, Some(Trap::StackOverflow), _) => Some("stack_kib"),
         (_, Some(Trap::OutOfFuel), _) => Some("fuel"),
         (.., Some(ResourceTableError::Full)) => Some("handles"),
+        _ if text.ends_with(TOO_MANY_BYTES) => Some("memory_mib"),
         _ => None,
     };
     let named =
         limit.filter(|_| !trap.is::<Stop>()).map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
-    CallError::Stopped { limit, inner: clip(&format!("{named}{trap:#}")) }
+    CallError::Stopped { limit, inner: clip(&format!("{named}{text}")) }
 }
 
 /// Bounded, and without the control characters that a guest's words may hold.

@@ -65,6 +65,9 @@ macro_rules! limits {
 limits! {
     /// Linear memory of the plugin, all of its memories together, in MiB.
     memory_mib: u32 = 64, cap 256;
+    /// Stack of the plugin, in KiB, rounded up to a power of two of at least 64. The whole plugin's: its code
+    /// runs on an engine with that stack, whichever tool is called.
+    stack_kib: u32 = 512, cap 2_048;
     /// Elements of all tables together.
     table_elements: u32 = 20_000, cap 100_000;
     /// Handles of host resources held at once: cursors, and what WASI gives.

@@ -111,9 +111,10 @@ impl Manifest {
             if !seen.contains(tool) {
                 return Err(format!("[tool_limits.{tool}] names a tool that it does not have"));
             }
-            if limits.concurrent_calls.is_some() {
+            let of_the_plugin = [("concurrent_calls", limits.concurrent_calls), ("stack_kib", limits.stack_kib)];
+            if let Some((limit, _)) = of_the_plugin.iter().find(|(_, asked)| asked.is_some()) {
                 return Err(format!(
-                    "[tool_limits.{tool}] has `concurrent_calls`, which is the whole plugin's: put it into [limits]"
+                    "[tool_limits.{tool}] has `{limit}`, which is the whole plugin's: put it into [limits]"
                 ));
             }
         }
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn each_rule_refuses_with_its_words() {
         type Change = fn(&mut Manifest);
-        let changes: [(Change, &str); 10] = [
+        let changes: [(Change, &str); 11] = [
             (|m| m.contract = "9.0.0".into(), "contract"),
             (|m| m.plugin.name = "A".into(), "plugin name"),
             (|m| m.plugin.name = "-a".into(), "plugin name"),
@@ -186,6 +187,13 @@ mod tests {
                     m.tool_limits.insert("t_1".into(), limits);
                 },
                 "concurrent_calls",
+            ),
+            (
+                |m| {
+                    let limits = LimitRequest { stack_kib: Some(64), ..LimitRequest::default() };
+                    m.tool_limits.insert("t_1".into(), limits);
+                },
+                "stack_kib",
             ),
             (|m| m.tools[0].description = "safe\u{202E}evil".into(), "U+202E"),
         ];

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sha2::{Digest as _, Sha256};
+use stockade_db::SqlScope;
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -12,7 +13,7 @@ use crate::{
     engine::Engines,
     error::LoadError,
     export,
-    grants::{Grants, OperatorGrants},
+    grants::{Grants, OperatorGrants, SqlGrant},
     limits::{LimitCaps, Limits},
     manifest::{CONTRACT, Manifest, ToolManifest},
     ready::{Making, ReadyInstances, ReadySlots},
@@ -29,8 +30,8 @@ pub(crate) struct PluginIdentity {
     /// SHA-256 of the file: the exact plugin, whatever its version says.
     pub(crate) digest: [u8; 32],
     pub(crate) grants: Grants,
-    /// The schemas and collections of `grants`, as every call's session takes them.
-    pub(crate) schemas: Arc<BTreeSet<String>>,
+    /// The scope and collections of `grants`, as every call's session takes them.
+    pub(crate) sql: Arc<SqlScope>,
     pub(crate) collections: Arc<BTreeSet<String>>,
 }
 
@@ -77,8 +78,9 @@ impl Loader {
         let tools = tools.collect::<Result<Vec<_>, LoadError>>()?;
 
         let counts_fuel = tools.iter().any(|tool| tool.limits.fuel > 0);
-        let engine = self.engines.get(counts_fuel).map_err(|e| LoadError::Contract(e.to_string()))?;
-        let component = Component::from_binary(engine, bytes)
+        let engine =
+            self.engines.get(counts_fuel, limits.stack_kib).map_err(|e| LoadError::Contract(e.to_string()))?;
+        let component = Component::from_binary(&engine, bytes)
             .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
         let places = self.engines.places(&component).map_err(LoadError::NotAComponent)?;
         let linker = link(&component, &manifest.grants)?;
@@ -91,7 +93,7 @@ impl Loader {
             name: manifest.plugin.name,
             version: manifest.plugin.version,
             digest: Sha256::digest(bytes).into(),
-            schemas: Arc::new(manifest.grants.sql.as_ref().map(|g| g.schemas.clone()).unwrap_or_default()),
+            sql: Arc::new(manifest.grants.sql.as_ref().map(SqlGrant::scope).unwrap_or_default()),
             collections: Arc::new(manifest.grants.vector.as_ref().map(|g| g.collections.clone()).unwrap_or_default()),
             grants: manifest.grants,
         };

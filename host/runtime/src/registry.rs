@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) refusals: Vec<Refusal>,
     /// What the operator granted when this was put together.
     pub(crate) grants: OperatorGrants,
+    /// Why the operator's file has granted nothing new, where it is wrong.
+    pub(crate) grants_problem: Option<String>,
 }
 
 impl Snapshot {

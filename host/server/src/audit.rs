@@ -111,6 +111,7 @@ impl Audit {
                 ActKind::Removed => ("PLUGIN_REMOVED", AuditDecision::Allowed),
                 ActKind::Refused => ("PLUGIN_REFUSED", AuditDecision::Refused),
                 ActKind::GrantsChanged => ("GRANTS_CHANGED", AuditDecision::Allowed),
+                ActKind::GrantsRefused => ("GRANTS_REFUSED", AuditDecision::Refused),
             };
             audit.act(outcome, decision, |record| {
                 record.plugin = act.plugin;

@@ -32,6 +32,17 @@ pub(crate) struct Exhausted {
     pub(crate) retry_after: Duration,
 }
 
+impl Exhausted {
+    /// As the audit log names it.
+    pub(crate) fn reason(self) -> &'static str {
+        match self.limit {
+            "cpu_s_per_day_max" => "CPU_S_PER_DAY_MAX",
+            "rows_per_day_max" => "ROWS_PER_DAY_MAX",
+            _ => "CALLS_PER_MINUTE_MAX",
+        }
+    }
+}
+
 /// A tenant, with what it has used.
 pub(crate) struct Tenant {
     pub(crate) name: Arc<str>,

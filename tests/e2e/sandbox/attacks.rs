@@ -94,6 +94,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
         "(func $deeper (param i32) (result i32) (i32.add (call $deeper (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))",
         "(drop (call $deeper (i32.const 0)))",
     ),
+    // A stack of its own for a plugin that asks: more, and less.
+    raw("stack_default", Stopped(Some("stack_kib")), DOWN, "(drop (call $down (i32.const 25000)))"),
+    raw("stack_more", Works("{}"), DOWN, "(drop (call $down (i32.const 25000)))").manifest("[limits]\nstack_kib = 2000"),
+    raw("stack_enough", Works("{}"), DOWN, "(drop (call $down (i32.const 4000)))"),
+    raw("stack_less", Stopped(Some("stack_kib")), DOWN, "(drop (call $down (i32.const 4000)))").manifest("[limits]\nstack_kib = 64"),
     // Traps.
     rust("panic", Stopped(None)),
     rust("abort", Stopped(None)),
@@ -121,8 +126,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     raw("text_is_endless", Stopped(None), LOG, "(call $log (i32.const 2) (i32.const 0) (i32.const -1))"),
     raw("text_is_nowhere", Stopped(None), LOG, "(call $log (i32.const 2) (i32.const -1) (i32.const 1))"),
     raw("level_is_none", Stopped(None), LOG, "(call $log (i32.const 77) (i32.const 0) (i32.const 1))"),
-    raw("list_is_endless", Stopped(None), SQL, "(call $query-all (i32.const 0) (i32.const -1) (i32.const -1) (i32.const 4096))").manifest(GRANTED),
-    raw("one_text_many_times", Stopped(None), SQL, ONE_TEXT).manifest(GRANTED),
+    raw("list_is_endless", Stopped(Some("memory_mib")), SQL, "(call $query-all (i32.const 0) (i32.const -1) (i32.const -1) (i32.const 4096))").manifest(GRANTED),
+    raw("one_text_many_times", Stopped(Some("memory_mib")), SQL, ONE_TEXT).manifest(GRANTED),
     raw("allocator_lies", Stopped(None), SPINS, "(global.set $spins (i32.const 1)) (call $name (i32.const 4096))")
         .allocator("(if (global.get $spins) (then (return (i32.const -8)))) (i32.const 65536)"),
     // Handles.
@@ -141,6 +146,10 @@ const GRANTED: &str = "[grants]\nsql = { schemas = [] }\n[limits]\nmemory_mib = 
 const LOG: &str = r#"(import "stockade:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
 const SPINS: &str = r#"(import "stockade:plugin/caller@0.1.0" "display-name" (func $name (param i32)))
     (global $spins (mut i32) (i32.const 0))"#;
+/// Calls itself so many times.
+const DOWN: &str = "(func $down (param i32) (result i32)
+    (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+        (else (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))))";
 const POST_SPINS: &str =
     r#"(func (export "cabi_post_stockade:plugin/tools@0.1.0#call") (param i32) (loop $again (br $again)))"#;
 const CALL_AT_START: &str = r#"(import "stockade:plugin/caller@0.1.0" "now" (func $now (result i64)))

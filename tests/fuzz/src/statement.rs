@@ -1,8 +1,6 @@
 //! The statement guard: SQL as a plugin, or who stands behind it, chose it.
 
-use std::collections::BTreeSet;
-
-use stockade_db::{DbError, judge_statement};
+use stockade_db::{DbError, SqlScope, judge_statement};
 
 /// Words that the guard must never let through, whatever stands around them.
 const NEVER: &[&str] = &["set_config(", "pg_sleep(", "ts_stat(", "query_to_xml(", "lo_import(", "pg_read_file("];
@@ -10,8 +8,8 @@ const NEVER: &[&str] = &["set_config(", "pg_sleep(", "ts_stat(", "query_to_xml("
 /// Judges the bytes as a statement.
 pub fn read(bytes: &[u8]) {
     let Ok(sql) = std::str::from_utf8(bytes) else { return };
-    let schemas = BTreeSet::from(["app".to_owned()]);
-    match judge_statement(sql, &schemas) {
+    let scope = SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() };
+    match judge_statement(sql, &scope) {
         // Whatever the parser made of it: a text that is nothing but such a call is never admitted.
         Ok(()) => {
             let bare = sql.trim().to_ascii_lowercase();

@@ -1,16 +1,15 @@
 //! What a statement names, held against what the plugin was granted.
-use std::collections::BTreeSet;
-
 use super::Analysis;
 use super::functions::{is_allowed_function, is_allowed_type};
 use super::names::{Catalogue, Name, PG_CATALOG};
 use crate::error::DbError;
+use crate::scope::SqlScope;
 
-/// Refuses a statement that names a relation, function, type or operator outside the granted schemas.
+/// Refuses a statement that names a relation, function, type or operator outside what was granted.
 ///
 /// The system's own functions are granted by name (`functions.rs`), whatever the schemas. Its
 /// relations are granted as any other schema's: `pg_catalog`, `information_schema`.
-pub(crate) fn check(analysis: &Analysis, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+pub(crate) fn check(analysis: &Analysis, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     for relation in &analysis.relations {
         check_relation(relation, granted, catalogue)?;
     }
@@ -22,28 +21,28 @@ pub(crate) fn check(analysis: &Analysis, granted: &BTreeSet<String>, catalogue: 
     }
     for operator in &analysis.operators {
         let schema = operator.schema.as_deref().unwrap_or(PG_CATALOG);
-        if schema != PG_CATALOG && schema != catalogue.vector_schema && !granted.contains(schema) {
+        if schema != PG_CATALOG && schema != catalogue.vector_schema && !granted.schemas.contains(schema) {
             return Err(not_granted("OPERATOR", operator));
         }
     }
     Ok(())
 }
 
-fn check_relation(relation: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+fn check_relation(relation: &Name, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     let schema = match &relation.schema {
         Some(schema) => schema.as_str(),
         None => catalogue.relation_schema(&relation.name).ok_or_else(|| undefined("42P01", "relation", relation))?,
     };
-    if granted.contains(schema) { Ok(()) } else { Err(not_granted("TABLE", relation)) }
+    if granted.has_relation(schema, &relation.name) { Ok(()) } else { Err(not_granted("TABLE", relation)) }
 }
 
-fn check_function(function: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+fn check_function(function: &Name, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     let allowed = is_allowed_function(&function.name);
     let fits = |schema: &str| match schema {
         PG_CATALOG => allowed,
         // What the catalogue lists here is not pgvector's own, and so an application's.
-        _ if catalogue.has_function(schema, &function.name) => granted.contains(schema),
-        _ => granted.contains(schema) || (allowed && schema == catalogue.vector_schema),
+        _ if catalogue.has_function(schema, &function.name) => granted.schemas.contains(schema),
+        _ => granted.schemas.contains(schema) || (allowed && schema == catalogue.vector_schema),
     };
     let fine = match &function.schema {
         Some(schema) => fits(schema),
@@ -64,14 +63,14 @@ fn check_function(function: &Name, granted: &BTreeSet<String>, catalogue: &Catal
     ))
 }
 
-fn check_type(name: &Name, granted: &BTreeSet<String>, catalogue: &Catalogue) -> Result<(), DbError> {
+fn check_type(name: &Name, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     let built_in = |schema: &str| schema == PG_CATALOG || schema == catalogue.vector_schema;
     let schema = match &name.schema {
         Some(schema) => schema.as_str(),
         None => catalogue.type_schema(&name.name).ok_or_else(|| undefined("42704", "type", name))?,
     };
     // Names of types that look things up in the catalogue (regclass and its kin) come with its grant.
-    if (built_in(schema) && is_allowed_type(&name.name)) || granted.contains(schema) {
+    if (built_in(schema) && is_allowed_type(&name.name)) || granted.schemas.contains(schema) {
         return Ok(());
     }
     Err(not_granted("TYPE", name))
@@ -87,5 +86,5 @@ fn not_granted(what: &'static str, name: &Name) -> DbError {
         "TYPE" => "TYPE_NOT_GRANTED",
         _ => "OPERATOR_NOT_GRANTED",
     };
-    DbError::forbidden(code, format!("{name} lies outside the schemas that the plugin was granted"))
+    DbError::forbidden(code, format!("{name} lies outside the schemas and tables that the plugin was granted"))
 }

@@ -1,9 +1,13 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::*;
 
 /// `app` and `public` on the path; `app` is granted.
 fn verdict(sql: &str) -> Result<(), DbError> {
+    verdict_in(sql, &SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() })
+}
+
+fn verdict_in(sql: &str, scope: &SqlScope) -> Result<(), DbError> {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
     let map = |entries: &[(&str, &[&str])]| {
         entries.iter().map(|(schema, names)| ((*schema).to_owned(), set(names))).collect::<HashMap<_, _>>()
@@ -30,7 +34,7 @@ fn verdict(sql: &str) -> Result<(), DbError> {
             ("public", &["upper", "steal"]),
         ]),
     };
-    check(&analyse(sql)?, &BTreeSet::from(["app".to_owned()]), &catalogue)
+    check(&analyse(sql)?, scope, &catalogue)
 }
 
 fn code(sql: &str) -> String {
@@ -347,5 +351,31 @@ fn no_input_makes_the_guard_panic() {
         }
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let _ = verdict(&sql);
+    }
+}
+
+#[test]
+fn a_granted_table_brings_nothing_else_of_its_schema() {
+    let scope = SqlScope { tables: ["app.notes".to_owned().try_into().unwrap()].into(), ..SqlScope::default() };
+    for sql in ["SELECT * FROM notes", "SELECT * FROM app.notes AS n WHERE n.id = 1", "TABLE app.notes", "SELECT 1"] {
+        assert!(verdict_in(sql, &scope).is_ok(), "{sql}");
+    }
+    for sql in [
+        "SELECT * FROM \"Notes\"",
+        "SELECT * FROM app.\"Notes\"",
+        "SELECT * FROM app.other",
+        "SELECT * FROM public.notes",
+        "SELECT * FROM shadow",
+        "SELECT * FROM pg_class",
+        "SELECT * FROM notes, shadow",
+        "SELECT * FROM notes WHERE EXISTS (SELECT FROM public.shadow)",
+        "SELECT NULL::mood FROM notes",
+        "SELECT 1 OPERATOR(app.+) 1 FROM notes",
+    ] {
+        assert!(matches!(verdict_in(sql, &scope), Err(DbError::Forbidden { .. })), "{sql}");
+    }
+    for sql in ["SELECT app.nearest() FROM notes", "SELECT nearest() FROM notes"] {
+        let verdict = verdict_in(sql, &scope);
+        assert!(matches!(verdict, Err(DbError::Rejected { code: "SQL_FUNCTION_NOT_ALLOWED", .. })), "{sql}");
     }
 }

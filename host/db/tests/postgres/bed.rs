@@ -11,7 +11,7 @@ use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use stockade_db::setup::{self, SetupConfig};
 use stockade_db::{
     CollectionConfig, ContextKey, Database, DatabaseConfig, EmbedderConfig, Identity, Secret, Session, SessionLimits,
-    Statement, Value,
+    SqlScope, Statement, Value,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -85,7 +85,7 @@ impl Bed {
             rows_max: 10_000,
             bytes_max: 32 * 1024 * 1024,
             deadline: Instant::now() + Duration::from_secs(20),
-            schemas: Arc::new(BTreeSet::from(["app".to_owned()])),
+            sql: Arc::new(SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() }),
             collections: Arc::new(BTreeSet::from(["things".to_owned()])),
         };
         change(&mut limits);

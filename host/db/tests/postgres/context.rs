@@ -156,7 +156,7 @@ async fn setup_runs_twice_and_a_role_that_is_not_configured_is_refused() {
         rows_max: 1,
         bytes_max: 1_000,
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(5),
-        schemas: Default::default(),
+        sql: Default::default(),
         collections: Default::default(),
     };
     let error = bed.database.session(identity, limits).query(sql("SELECT 1"), 1).await.unwrap_err();

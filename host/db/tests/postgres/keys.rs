@@ -1,6 +1,6 @@
 //! The signing keys: changed while hosts serve, readable by nobody, and a verifier that nothing shadows.
 use sqlx::{Connection, PgConnection};
-use stockade_db::{ColumnValues, ContextKey, Database, DatabaseConfig, setup};
+use stockade_db::{ColumnValues, ContextKey, Database, DatabaseConfig, SqlScope, setup};
 
 use crate::bed::{Bed, identity, setup_config, sql, url};
 
@@ -9,7 +9,7 @@ async fn notes(database: &Database) -> i64 {
         rows_max: 1,
         bytes_max: 1_000,
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(10),
-        schemas: std::sync::Arc::new(["app".to_owned()].into()),
+        sql: std::sync::Arc::new(SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() }),
         collections: Default::default(),
     };
     let counted =
@@ -46,6 +46,23 @@ async fn keys_rotate_while_both_hosts_serve() {
         .unwrap();
     assert_eq!((notes(&restarted).await, notes(&bed.database).await), (100, 0));
     assert!(Database::connect(&bed.config).await.is_err(), "a host with a retired key does not start");
+    // Whatever an administrator does to a key is on record.
+    for change in [
+        "UPDATE stockade.context_keys SET retired_at = NULL WHERE key_id = $1",
+        "UPDATE stockade.context_keys SET inner_pad = outer_pad WHERE key_id = $1",
+        "DELETE FROM stockade.context_keys WHERE key_id = $1",
+    ] {
+        sqlx::query(change).bind(&old_id).execute(&bed.admin).await.unwrap();
+    }
+    let acts: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT outcome, principal, detail FROM stockade.audit_log WHERE kind = 'act' AND outcome LIKE 'KEY_%' ORDER BY recorded_at",
+    )
+    .fetch_all(&bed.admin)
+    .await
+    .unwrap();
+    let expected = ["KEY_RETIRED", "KEY_REINSTATED", "KEY_CHANGED", "KEY_DELETED"];
+    let expected = expected.map(|act| (act.to_owned(), "postgres".to_owned(), format!("signing key {old_id}")));
+    assert_eq!(acts, expected);
 }
 
 #[tokio::test]

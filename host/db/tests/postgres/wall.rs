@@ -1,6 +1,6 @@
 //! Hostile SQL: first as a plugin sends it, then with the guard taken away, as the reader role alone.
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use stockade_db::DbError;
+use stockade_db::{DbError, SqlScope};
 
 use crate::bed::{Bed, sql, url};
 
@@ -52,7 +52,8 @@ async fn the_guard_keeps_to_the_granted_schemas() {
         session.query(sql(text), 10).await.unwrap_or_else(|error| panic!("{text}: {}", error.for_log()));
     }
     let catalogue = bed.session_with("a", |limits| {
-        limits.schemas = std::sync::Arc::new(["app", "pg_catalog"].map(str::to_owned).into())
+        let schemas = ["app", "pg_catalog"].map(str::to_owned).into();
+        limits.sql = std::sync::Arc::new(SqlScope { schemas, ..SqlScope::default() });
     });
     catalogue
         .query(
@@ -61,6 +62,18 @@ async fn the_guard_keeps_to_the_granted_schemas() {
         )
         .await
         .unwrap_or_else(|error| panic!("{}", error.for_log()));
+    // A table alone: nothing else of its schema.
+    let session = bed.session_with("a", |limits| {
+        let tables = ["app.notes".to_owned().try_into().unwrap()].into();
+        limits.sql = std::sync::Arc::new(SqlScope { tables, ..SqlScope::default() });
+    });
+    for text in ["SELECT id FROM notes", "SELECT id FROM app.notes"] {
+        session.query(sql(text), 1).await.unwrap_or_else(|error| panic!("{text}: {}", error.for_log()));
+    }
+    for text in ["SELECT id FROM things", "SELECT id FROM notes UNION SELECT id FROM app.things"] {
+        let error = session.query(sql(text), 1).await.unwrap_err();
+        assert!(matches!(error, DbError::Forbidden { code: "TABLE_NOT_GRANTED", .. }), "{text}: {}", error.for_log());
+    }
 }
 
 #[tokio::test]

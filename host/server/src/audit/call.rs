@@ -80,10 +80,14 @@ impl CallRecord {
     ) -> Option<Result<ToolOutput, Failure>> {
         let Some(mut unwritten) = self.unwritten.take() else { return outcome };
         let failure = match &outcome {
+            // Who is over a limit may ask again as fast as the network is: counted, not listed.
             Some(Err(Failure::Busy { own })) => {
                 let reason = if *own { "CALLS_PER_CALLER_MAX" } else { "CALLS_MAX" };
-                unwritten.open.refusals.count(Some(&unwritten.known.name), reason);
-                return outcome;
+                return unwritten.only_counted(reason, outcome);
+            }
+            Some(Err(Failure::Exhausted(exhausted))) => {
+                let reason = exhausted.reason();
+                return unwritten.only_counted(reason, outcome);
             }
             Some(Ok(_)) => None,
             Some(Err(failure)) => Some(failure),
@@ -120,6 +124,11 @@ impl Drop for CallRecord {
 }
 
 impl Unwritten {
+    fn only_counted<T>(self, reason: &'static str, outcome: T) -> T {
+        self.open.refusals.count(Some(&self.known.name), reason);
+        outcome
+    }
+
     fn write(&mut self, report: &CallReport, kept: Option<&mpsc::Sender<()>>) {
         let record = &mut self.record;
         record.duration_us = Some(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
@@ -161,11 +170,9 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
             Verdict { limit: Some((*limit).to_owned()), ..of(refused, "SERVER_BUSY") }
         }
         Failure::Call(CallError::Unexpected { .. }) | Failure::Panicked => of(allowed, "HOST_ERROR"),
-        Failure::Busy { .. } | Failure::Stopping => of(refused, "SERVER_BUSY"),
+        // The first two are counted, and have no record of their own.
+        Failure::Busy { .. } | Failure::Exhausted(_) | Failure::Stopping => of(refused, "SERVER_BUSY"),
         Failure::Unrecorded => of(refused, "UNRECORDED"),
-        Failure::Exhausted(exhausted) => {
-            Verdict { limit: Some(exhausted.limit.to_owned()), ..of(refused, "RATE_LIMITED") }
-        }
         Failure::Scope(_) => of(refused, "INSUFFICIENT_SCOPE"),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     auth::Callers,
     config::{AccessConfig, ServerConfig},
     errors::Failure,
+    tenants::Exhausted,
 };
 
 type Lines = Arc<Mutex<Vec<Value>>>;
@@ -155,18 +156,32 @@ async fn every_way_to_end_has_its_words() {
 }
 
 #[tokio::test]
-async fn a_flood_of_refusals_is_one_record() {
+async fn a_flood_of_refusals_is_one_record_for_each_reason() {
     let bed = Bed::new(&AuditConfig::default());
+    let over = |limit| Failure::Exhausted(Exhausted { limit, retry_after: Duration::from_secs(1) });
     for _ in 0..5_000 {
         bed.audit.refused(None, "UNAUTHENTICATED");
-        bed.begin("1", json!({})).expect("begun").end(Some(Err(Failure::Busy { own: true }))).await;
+        let refusals = [
+            Failure::Busy { own: true },
+            over("calls_per_minute_max"),
+            over("cpu_s_per_day_max"),
+            over("rows_per_day_max"),
+        ];
+        for refusal in refusals {
+            let outcome = bed.begin("1", json!({})).expect("begun").end(Some(Err(refusal))).await;
+            assert!(matches!(outcome, Some(Err(Failure::Busy { .. } | Failure::Exhausted(_)))), "the caller is told");
+        }
     }
     let lines = bed.written().await;
     let found: Vec<_> = lines.iter().map(|line| (&line["outcome"], &line["caller"], &line["occurrences"])).collect();
     let none = &Value::Null;
+    let (office, count) = (json!("office"), json!(5_000));
     let expected = [
-        (&json!("UNAUTHENTICATED"), none, &json!(5_000)),
-        (&json!("CALLS_PER_CALLER_MAX"), &json!("office"), &json!(5_000)),
+        (&json!("UNAUTHENTICATED"), none, &count),
+        (&json!("CALLS_PER_CALLER_MAX"), &office, &count),
+        (&json!("CALLS_PER_MINUTE_MAX"), &office, &count),
+        (&json!("CPU_S_PER_DAY_MAX"), &office, &count),
+        (&json!("ROWS_PER_DAY_MAX"), &office, &count),
     ];
     assert_eq!(found, expected);
 }

@@ -1,6 +1,6 @@
 //! The end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -30,25 +30,23 @@ async fn a_call_that_does_not_end_is_cut_off_after_the_grace() {
     let (client, tools) = (server.north(), server.tools.clone());
     let calling = tokio::spawn(async move { client.modern("tools/call", json!({ "name": "wait" })).send().await });
     wait_for(&tools.begun, 1).await;
-    let begun = Instant::now();
     server.running.shutdown().await;
-    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     wait_for(&tools.dropped, 1).await;
     let _ = calling.await.expect("no panic");
 }
 
 #[tokio::test]
 async fn streams_end_without_waiting_for_the_grace() {
-    let server = TestServer::start().await;
+    // So long that to wait for it is to hang.
+    let server = TestServer::with(|config| config.shutdown_grace_s = 3_600).await;
     let params = json!({ "notifications": { "toolsListChanged": true } });
     let response = server.north().modern("subscriptions/listen", params).send().await.expect("a reply");
     let mut subscription = Stream::of(response);
     subscription.next().await.expect("an acknowledgement");
     let session = server.north().session().await;
     let mut standalone = Stream::of(session.get().await);
-    let begun = Instant::now();
-    server.running.shutdown().await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let stopped = tokio::time::timeout(Duration::from_secs(60), server.running.shutdown()).await;
+    stopped.expect("the streams alone do not keep the server");
     let result: Value = subscription.next().await.expect("a result");
     assert_eq!((&result["id"], result["result"].is_object()), (&json!(7), true), "{result}");
     assert_eq!(subscription.next().await, None);
