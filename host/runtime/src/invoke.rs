@@ -26,9 +26,12 @@ use crate::{
 
 const INNER_CHARS_MAX: usize = 2_000;
 const CODE_CHARS_MAX: usize = 64;
-/// How wasmtime's error ends for what a guest hands to one host function. Its type is wasmtime's secret, and
-/// no error of a guest's making reaches this far: the words name a limit in the log, and decide nothing.
-const TOO_MANY_BYTES: &str = "fuel allocated for hostcalls has been exhausted";
+/// How wasmtime's errors end for too many bytes handed to one host function, and for too many handles of
+/// the guest's own. Their types are wasmtime's secret. The words name a limit in the log, and decide nothing.
+const WASMTIME_LIMITS: [(&str, &str); 2] = [
+    ("fuel allocated for hostcalls has been exhausted", "memory_mib"),
+    ("store handle limit exceeded", "handles"),
+];
 /// A result of more bytes is read and checked in the background.
 const OUTPUT_BYTES_HERE_MAX: usize = 64 << 10;
 
@@ -246,8 +249,7 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
         (_, Some(Trap::StackOverflow), _) => Some("stack_kib"),
         (_, Some(Trap::OutOfFuel), _) => Some("fuel"),
         (.., Some(ResourceTableError::Full)) => Some("handles"),
-        _ if text.ends_with(TOO_MANY_BYTES) => Some("memory_mib"),
-        _ => None,
+        _ => WASMTIME_LIMITS.iter().find(|(end, _)| text.ends_with(end)).map(|(_, limit)| *limit),
     };
     let named =
         limit.filter(|_| !trap.is::<Stop>()).map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();

@@ -172,12 +172,17 @@ mod tests {
     #[test]
     fn each_rule_refuses_with_its_words() {
         type Change = fn(&mut Manifest);
-        let changes: [(Change, &str); 11] = [
+        let changes: [(Change, &str); 16] = [
             (|m| m.contract = "9.0.0".into(), "contract"),
             (|m| m.plugin.name = "A".into(), "plugin name"),
             (|m| m.plugin.name = "-a".into(), "plugin name"),
             (|m| m.plugin.description = " ".into(), "plugin description"),
+            (|m| m.plugin.name = "a".repeat(65), "plugin name"),
+            (|m| m.plugin.version = "1".repeat(65), "plugin version"),
+            (|m| m.tools[0].title = String::new(), "tool title"),
+            (|m| m.tools[0].description = "d".repeat(16_385), "tool description"),
             (|m| m.tools.clear(), "0 tools"),
+            (|m| m.tools = vec![m.tools[0].clone(); 65], "65 tools"),
             (|m| m.tools.push(m.tools[0].clone()), "twice"),
             (|m| m.tools[0].name = "t-1".into(), "tool name"),
             (|m| _ = m.tool_limits.insert("t_2".into(), LimitRequest::default()), "tool_limits.t_2"),

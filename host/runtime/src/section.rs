@@ -95,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_has_a_size() {
+        let packed = |bytes: usize| write(EMPTY_COMPONENT, &vec![b' '; bytes]).expect("packs");
+        assert!(read(&packed(MANIFEST_BYTES_MAX)).is_ok());
+        let refusal = read(&packed(MANIFEST_BYTES_MAX + 1));
+        assert!(matches!(refusal, Err(LoadError::Manifest(m)) if m.contains("1048577 bytes")));
+    }
+
+    #[test]
     fn every_prefix_of_a_packed_file_is_refused() {
         let packed = write(EMPTY_COMPONENT, b"{\"a\":1}").expect("packs");
         for end in 0..packed.len() {

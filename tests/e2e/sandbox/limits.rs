@@ -3,6 +3,7 @@
 use serde_json::json;
 use stockade_runtime::{CallReport, Invocation, Limits, pack::pack};
 use stockade_tests::{Log, Reply, TestApp, raw_guest, raw_manifest};
+use wasm_encoder::{ComponentInstanceSection, ComponentSection as _, ComponentSectionId, RawSection};
 
 use super::{
     attacks::{ATTACKS, Outcome},
@@ -103,6 +104,97 @@ fn invocation(app: &TestApp, tool: &str, request_id: &str, report: &CallReport) 
         progress: None,
         report: report.clone(),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn reports_of_progress_are_numbers_that_grow_and_plain_text() {
+    let app = TestApp::builder().plugins(&["hostile"]).start().await;
+    let (sender, mut reports) = tokio::sync::mpsc::channel(100);
+    let call = Invocation { progress: Some(sender), ..invocation(&app, "odd_numbers", "odd", &CallReport::default()) };
+    app.app().runtime().call(call).await.unwrap();
+    let mut last = f64::NEG_INFINITY;
+    let mut count = 0;
+    while let Some(report) = reports.recv().await {
+        assert!(report.done.is_finite() && report.done > last, "{report:?}");
+        assert!(report.total.is_none_or(f64::is_finite), "{report:?}");
+        assert_eq!(report.message.as_deref(), Some("[2J"));
+        (last, count) = (report.done, count + 1);
+    }
+    assert!(count > 0, "the finite ones arrive");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn what_is_stopped_gives_its_place_back() {
+    let manifest = raw_manifest("spinner", "[limits]\ndeadline_ms = 500\ncpu_ms = 60000");
+    let spinner = pack(&raw_guest("", "(loop $again (br $again))"), &manifest).await.unwrap();
+    let app = TestApp::builder()
+        .plugins(&["noop"])
+        .component("spinner", spinner)
+        .plugin_settings("instances_max = 1")
+        .start()
+        .await;
+    let client = app.client("head-office");
+    assert_eq!(client.call("spinner", json!({})).await.error_without_id(), "MCP_ERROR: the tool was stopped");
+    // The only place: while the first still spun, this one would wait for it in vain.
+    assert_eq!(client.call("noop", json!({})).await.structured(), &json!({}));
+    app.stop().await;
+}
+
+/// A component that makes handles of a resource of its own when it begins, and is otherwise like `guest`.
+fn hoarding(guest: &[u8]) -> Vec<u8> {
+    let hoarder = wat::parse_str(
+        r#"(component
+            (type $thing (resource (rep i32)))
+            (core func $new (canon resource.new $thing))
+            (core module $module
+                (import "" "new" (func $new (param i32) (result i32)))
+                (func $hoard (local $n i32)
+                    (loop $again
+                        (drop (call $new (i32.const 0)))
+                        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                        (br_if $again (i32.lt_u (local.get $n) (i32.const 20000)))))
+                (start $hoard))
+            (core instance (instantiate $module (with "" (instance (export "new" (func $new)))))))"#,
+    )
+    .unwrap();
+    let mut depth = 0_u32;
+    let mut components = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(guest) {
+        match payload.unwrap() {
+            wasmparser::Payload::ComponentSection { .. } => {
+                components += u32::from(depth == 0);
+                depth += 1;
+            }
+            wasmparser::Payload::ModuleSection { .. } => depth += 1,
+            wasmparser::Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    let mut out = guest.to_vec();
+    RawSection { id: ComponentSectionId::Component.into(), data: &hoarder }.append_to_component(&mut out);
+    let mut instances = ComponentInstanceSection::new();
+    instances.instantiate::<[_; 0], &str>(components, []);
+    instances.append_to_component(&mut out);
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn handles_of_a_plugins_own_resources_are_counted_too() {
+    Log::keep();
+    let app = TestApp::builder()
+        .component("hoarder", pack(&hoarding(&raw_guest("", "")), &raw_manifest("hoarder", "")).await.unwrap())
+        .start()
+        .await;
+    let reply = app.client("head-office").call("hoarder", json!({})).await;
+    assert_eq!(reply.error_without_id(), "MCP_ERROR: the tool was stopped");
+    let lines = Log::keep().of_call(reply.request_id());
+    let line = lines.iter().find(|line| line["message"] == "call failed").expect("a line");
+    assert_eq!(line["detail"], "handles", "{line}");
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

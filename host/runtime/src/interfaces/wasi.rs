@@ -133,3 +133,17 @@ impl OutputStream for Output {
         Ok(OUTPUT_BYTES_MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_written_the_beginning_is_kept() {
+        let wasi = EmptyWasi::default();
+        for _ in 0..5 {
+            wasi.output.clone().write(Bytes::from(vec![b'a'; OUTPUT_BYTES_MAX / 2])).expect("it takes everything");
+        }
+        assert_eq!(wasi.take_output(), "a".repeat(OUTPUT_BYTES_MAX));
+    }
+}
