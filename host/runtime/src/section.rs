@@ -98,8 +98,8 @@ mod tests {
     fn a_manifest_has_a_size() {
         let packed = |bytes: usize| write(EMPTY_COMPONENT, &vec![b' '; bytes]).expect("packs");
         assert!(read(&packed(MANIFEST_BYTES_MAX)).is_ok());
-        let refusal = read(&packed(MANIFEST_BYTES_MAX + 1));
-        assert!(matches!(refusal, Err(LoadError::Manifest(m)) if m.contains("1048577 bytes")));
+        let large = packed(MANIFEST_BYTES_MAX + 1);
+        assert!(matches!(read(&large), Err(LoadError::Manifest(m)) if m.contains("1048577 bytes")));
     }
 
     #[test]

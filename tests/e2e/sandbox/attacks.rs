@@ -104,6 +104,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     rust("abort", Stopped(None)),
     raw("trap_at_start", Stopped(None), "(func $trap (unreachable)) (start $trap)", ""),
     raw("call_at_start", Stopped(None), CALL_AT_START, ""),
+    raw("sleep_at_start", Stopped(Some("start_ms")), SLEEP_AT_START, ""),
     // Output.
     rust("lie", Stopped(None)),
     rust("huge_result", Stopped(Some("output_bytes_max"))),
@@ -126,7 +127,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     raw("text_is_endless", Stopped(None), LOG, "(call $log (i32.const 2) (i32.const 0) (i32.const -1))"),
     raw("text_is_nowhere", Stopped(None), LOG, "(call $log (i32.const 2) (i32.const -1) (i32.const 1))"),
     raw("level_is_none", Stopped(None), LOG, "(call $log (i32.const 77) (i32.const 0) (i32.const 1))"),
-    raw("list_is_endless", Stopped(Some("memory_mib")), SQL, "(call $query-all (i32.const 0) (i32.const -1) (i32.const -1) (i32.const 4096))").manifest(GRANTED),
+    raw("list_is_endless", Stopped(None), SQL, "(call $query-all (i32.const 0) (i32.const -1) (i32.const -1) (i32.const 4096))").manifest(GRANTED),
     raw("one_text_many_times", Stopped(Some("memory_mib")), SQL, ONE_TEXT).manifest(GRANTED),
     raw("allocator_lies", Stopped(None), SPINS, "(global.set $spins (i32.const 1)) (call $name (i32.const 4096))")
         .allocator("(if (global.get $spins) (then (return (i32.const -8)))) (i32.const 65536)"),
@@ -157,6 +158,10 @@ const CALL_AT_START: &str = r#"(import "stockade:plugin/caller@0.1.0" "now" (fun
 const SLEEP: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
     (import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $now (result i64)))
     (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
+/// The clock of the engine interrupts who computes, and not who waits.
+const SLEEP_AT_START: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
+    (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+    (func $sleep (call $block (call $subscribe (i64.const 3600000000000)))) (start $sleep)"#;
 const STDOUT: &str = r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
     (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))"#;
 /// A thousand streams would be as many tasks; a thousand writes of 4096 bytes are more than is kept.
