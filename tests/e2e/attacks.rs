@@ -8,11 +8,7 @@ mod generator;
 mod residue;
 mod wire;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
 use stockade_db::{Database, DatabaseConfig, DbError, Identity, Session, SessionLimits, SqlScope, Statement};

@@ -28,10 +28,8 @@ const INNER_CHARS_MAX: usize = 2_000;
 const CODE_CHARS_MAX: usize = 64;
 /// How wasmtime's errors end for too many bytes handed to one host function, and for too many handles of
 /// the guest's own. Their types are wasmtime's secret. The words name a limit in the log, and decide nothing.
-const WASMTIME_LIMITS: [(&str, &str); 2] = [
-    ("fuel allocated for hostcalls has been exhausted", "memory_mib"),
-    ("store handle limit exceeded", "handles"),
-];
+const WASMTIME_LIMITS: [(&str, &str); 2] =
+    [("fuel allocated for hostcalls has been exhausted", "memory_mib"), ("store handle limit exceeded", "handles")];
 /// A result of more bytes is read and checked in the background.
 const OUTPUT_BYTES_HERE_MAX: usize = 64 << 10;
 

@@ -78,8 +78,7 @@ impl Loader {
         let tools = tools.collect::<Result<Vec<_>, LoadError>>()?;
 
         let counts_fuel = tools.iter().any(|tool| tool.limits.fuel > 0);
-        let engine =
-            self.engines.get(counts_fuel, limits.stack_kib).map_err(|e| LoadError::Contract(e.to_string()))?;
+        let engine = self.engines.get(counts_fuel, limits.stack_kib).map_err(|e| LoadError::Contract(e.to_string()))?;
         let component = Component::from_binary(&engine, bytes)
             .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
         let places = self.engines.places(&component).map_err(LoadError::NotAComponent)?;

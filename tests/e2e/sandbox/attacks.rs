@@ -104,7 +104,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     rust("abort", Stopped(None)),
     raw("trap_at_start", Stopped(None), "(func $trap (unreachable)) (start $trap)", ""),
     raw("call_at_start", Stopped(None), CALL_AT_START, ""),
-    raw("sleep_at_start", Stopped(Some("start_ms")), SLEEP_AT_START, ""),
+    raw("sleep_at_start", Stopped(Some("start_ms")), SLEEP_AT_START, "").manifest(""),
     // Output.
     rust("lie", Stopped(None)),
     rust("huge_result", Stopped(Some("output_bytes_max"))),

@@ -10,6 +10,7 @@ use super::{
     load::widened,
 };
 
+const LOG: &str = r#"(import "stockade:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
 const SLEEP: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
     (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
 const FOR_EVER: &str = "(call $block (call $subscribe (i64.const 3600000000000)))";
@@ -82,7 +83,20 @@ async fn plugins_of_many_core_instances_and_memories_never_exhaust_the_pool() {
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn a_plugin_logs_as_much_and_as_loud_as_it_may() {
     let log = Log::keep();
-    let app = TestApp::builder().plugins(&["hostile"]).start().await;
+    // The host's log holds `info`; this plugin may not write it.
+    let writes = "(call $log (i32.const 2) (i32.const 1200) (i32.const 10)) (call $log (i32.const 3) (i32.const 1210) (i32.const 10))";
+    let module = format!(r#"{LOG} (data (i32.const 1200) "quiet infoquiet warn")"#);
+    let grants = "[grants]\nlog = { level = 'warn' }";
+    let quiet = pack(&raw_guest(&module, writes), &raw_manifest("quiet", grants)).await.unwrap();
+    let app = TestApp::builder()
+        .plugins(&["hostile"])
+        .component("quiet", quiet)
+        .grants("[quiet]\nlog = { level = 'warn' }")
+        .start()
+        .await;
+    app.client("head-office").call("quiet", json!({})).await.structured();
+    let levels = ["info", "warn"].map(|level| log.containing(&format!("quiet {level}")).len());
+    assert_eq!(levels, [0, 1], "`info` was neither asked for nor granted");
     app.client("head-office").call("three_levels", json!({})).await.structured();
     let levels = ["debug", "info", "warn"].map(|level| log.containing(&format!("level {level}")).len());
     assert_eq!(levels, [0, 1, 1], "`debug` was neither asked for nor granted");

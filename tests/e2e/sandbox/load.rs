@@ -120,6 +120,7 @@ async fn what_is_no_plugin_is_refused_with_its_reason_and_the_others_serve() {
         ("without-end", whole[..whole.len() - 1].to_vec(), "damaged or cut short"),
         ("large", raw_guest(&large_data, ""), "component_bytes_max"),
         ("nested-100", packed(&nested(100), "nested-100").await, "does not fit the contract"),
+        ("nested-5000", packed(&nested(5_000), "nested-5000").await, "does not fit the contract"),
         (
             "unknown-import",
             packed(&importing("stockade:plugin/files@0.1.0"), "unknown-import").await,

@@ -225,7 +225,8 @@ async fn whatever_is_wrong_there_is_one_answer() {
         let request = http.post(bed.server.url("/mcp")).body(json_rpc("tools/list", json!({})));
         let request = headers.iter().fold(request, |request, value| request.header("authorization", value.as_bytes()));
         let response = request.send().await.expect("a reply");
-        let challenge = response.headers().get("www-authenticate").map(|value| value.to_str().expect("text").to_owned());
+        let challenge =
+            response.headers().get("www-authenticate").map(|value| value.to_str().expect("text").to_owned());
         let mut names: Vec<_> = response.headers().keys().map(|name| name.as_str().to_owned()).collect();
         names.sort();
         answers.push((*what, (response.status(), challenge, names, response.text().await.expect("a body"))));
