@@ -23,6 +23,11 @@ pub(crate) const GUESTS_DIR: &str = "STOCKADE_GUESTS_DIR";
 /// Folder with `model.safetensors`, `tokenizer.json` and `config.json` of the embedding model.
 pub(crate) const MODEL_DIR: &str = "STOCKADE_MODEL_DIR";
 
+/// The program `pgbouncer`.
+pub(crate) const PGBOUNCER_BIN: &str = "STOCKADE_PGBOUNCER_BIN";
+/// The program `redis-server`.
+pub(crate) const REDIS_BIN: &str = "STOCKADE_REDIS_BIN";
+
 /// The variable's value, None where it is unset or empty.
 pub(crate) fn value(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -4,6 +4,7 @@
 
 mod bench;
 mod command;
+mod debian;
 mod demo;
 mod environment;
 mod fuzz;
@@ -64,9 +65,15 @@ enum Task {
         seconds: u32,
     },
     /// Print the PostgreSQL to use: DATABASE_URL, else a folder with its programs, fetched if need be.
-    Postgres,
+    Postgres {
+        /// PostgreSQL 16 instead, an older one to run the tests against.
+        #[arg(long)]
+        sixteen: bool,
+    },
     /// Print the folder with the embedding model, fetched if need be.
     Model,
+    /// Print the programs of the servers that tests talk to beside PostgreSQL, fetched if need be.
+    Servers,
     /// Check the house rules: who knows whom, names, lengths, words.
     Tidy,
 }
@@ -102,11 +109,17 @@ async fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Bench { json, groups } => return bench::run(&places, json, &groups).await,
         Task::Fuzz { target, seconds } => fuzz::run(&places, target.as_deref(), seconds)?,
-        Task::Postgres => match postgres::find(&places)? {
+        Task::Postgres { sixteen: true } => println!("{}", postgres::sixteen(&places)?.display()),
+        Task::Postgres { sixteen: false } => match postgres::find(&places)? {
             postgres::Postgres::Server(url) => println!("{url}"),
             postgres::Postgres::Programs(bin) => println!("{}", bin.display()),
         },
         Task::Model => println!("{}", model::directory(&places)?.display()),
+        Task::Servers => {
+            for server in [debian::PGBOUNCER, debian::REDIS] {
+                println!("{}={}", server.variable(), server.find(&places)?.display());
+            }
+        }
         Task::Tidy => {
             let (_, failed) = tidy::report(&tidy::check(places::repository())?);
             return Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });

