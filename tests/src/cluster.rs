@@ -21,7 +21,8 @@ const TEMPLATE: &str = "zava_template";
 
 /// A running cluster, with the Zava data loaded into a template.
 pub struct Cluster {
-    postgres: EmbeddedPostgres,
+    /// None while it is stopped.
+    postgres: std::sync::Mutex<Option<EmbeddedPostgres>>,
     environment: Environment,
     folder: PathBuf,
     /// `CREATE DATABASE` takes its template for itself.
@@ -70,11 +71,28 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("stockade-e2e-").tempdir_in("/var/tmp").expect("a folder").keep();
         remove_at_the_end(&folder);
         open_to_traverse(&folder);
-        let config = EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.join("postgres") };
-        let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
-        let cluster = Self { postgres, environment, folder, cloning: Mutex::default() };
+        let cluster = Self { postgres: std::sync::Mutex::default(), environment, folder, cloning: Mutex::default() };
+        cluster.start_postgres().await;
         cluster.load_template(options).await;
         cluster
+    }
+
+    /// Starts the server, which was stopped.
+    pub async fn start_postgres(&self) {
+        let config =
+            EmbeddedConfig { bin_dir: self.environment.postgres_bin.clone(), data_dir: self.folder.join("postgres") };
+        let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
+        *self.postgres.lock().expect("a lock") = Some(postgres);
+    }
+
+    /// Stops the server, whoever is connected.
+    pub async fn stop_postgres(&self) {
+        let postgres = self.postgres.lock().expect("a lock").take().expect("a running server");
+        postgres.stop().await.expect("PostgreSQL stops");
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        self.postgres.lock().expect("a lock").as_ref().expect("a running server").url(user, database)
     }
 
     /// What `cargo xtask test` found.
@@ -111,7 +129,7 @@ impl Cluster {
 
     /// Rights on a database are not cloned with it, so each is set up.
     async fn prepare(&self, name: &str) -> TestDatabase {
-        let admin_url = self.postgres.url("postgres", name);
+        let admin_url = self.url("postgres", name);
         let context_key_file = self.folder.join("context.key");
         let key = match ContextKey::read_file(&context_key_file) {
             Ok(key) => key,
@@ -127,12 +145,11 @@ impl Cluster {
             reader_roles: zava_retail::READER_ROLES.map(|role| role.parse::<ReaderRole>().expect("a role")).to_vec(),
         };
         setup::apply(&admin_url, &config, &key).await.unwrap_or_else(|e| panic!("set up: {}", e.for_log()));
-        TestDatabase { admin_url, login_url: self.postgres.url("stockade_login", name), context_key_file }
+        TestDatabase { admin_url, login_url: self.url("stockade_login", name), context_key_file }
     }
 
     async fn administer(&self, statement: String) {
-        let mut connection =
-            PgConnection::connect(&self.postgres.url("postgres", "postgres")).await.expect("a connection");
+        let mut connection = PgConnection::connect(&self.url("postgres", "postgres")).await.expect("a connection");
         connection.execute(AssertSqlSafe(statement)).await.expect("an administrator's statement");
         connection.close().await.expect("a connection closes");
     }

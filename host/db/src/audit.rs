@@ -214,10 +214,11 @@ UNION ALL SELECT format('role %s may %s stockade.audit_log', r.rolname, p.privil
 /// Whether the log is one that the login cannot rewrite.
 pub(crate) async fn check(control: &PgPool, readers: &[ReaderRole]) -> Result<(), DbError> {
     let names: Vec<String> = readers.iter().map(ToString::to_string).collect();
-    let reasons: Vec<String> =
-        sqlx::query_scalar(CHECK).persistent(false).bind(&names).fetch_all(control).await.map_err(|error| {
-            DbError::unavailable(format!("the rights on the audit log cannot be read: {error}; run the setup"))
-        })?;
+    let unread =
+        |error| DbError::unavailable(format!("the rights on the audit log cannot be read: {error}; run the setup"));
+    let mut transaction = control.begin().await.map_err(unread)?;
+    let query = sqlx::query_scalar(CHECK).persistent(false).bind(&names);
+    let reasons: Vec<String> = query.fetch_all(&mut *transaction).await.map_err(unread)?;
     if reasons.is_empty() {
         return Ok(());
     }

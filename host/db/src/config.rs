@@ -16,6 +16,13 @@ use crate::secret::Secret;
 pub struct DatabaseConfig {
     /// `postgres://login:password@host/database`. The login owns nothing and is no superuser.
     pub url: Option<Secret>,
+    /// Standbys of `url`, as URLs of the same form with the same login. Callers' statements run on one that is
+    /// close enough behind, else on the primary. None by default; not with `embedded`.
+    #[serde(default)]
+    pub replicas: Vec<Secret>,
+    /// A replica is used while it is at most this many milliseconds behind, as the host measures it.
+    #[serde(default = "default_replica_lag_ms_max")]
+    pub replica_lag_ms_max: u64,
     /// A private cluster that the host starts and stops.
     pub embedded: Option<EmbeddedConfig>,
     /// The database within the embedded cluster.
@@ -63,7 +70,33 @@ pub struct DatabaseConfig {
     /// A cursor's transaction may sit idle this many milliseconds between two fetches.
     #[serde(default = "default_idle_in_transaction_timeout_ms")]
     pub idle_in_transaction_timeout_ms: u64,
-    /// Prepared statements kept a connection; 0 for PgBouncer in transaction mode.
+    /// Memory of one sort or hash of a statement, in KiB; what needs more goes to temporary files.
+    #[serde(default = "default_work_mem_kib")]
+    pub work_mem_kib: u32,
+    /// Whether PostgreSQL compiles expensive statements; for short ones that takes longer than running them.
+    #[serde(default)]
+    pub jit: bool,
+    /// How the host's connections are called in `pg_stat_activity`; those for control have ` control` behind.
+    #[serde(default = "default_application_name")]
+    pub application_name: String,
+    /// A read is tried at most this many times, the first included, when its connection is lost or refused, or
+    /// when its transaction stood in another's way.
+    #[serde(default = "default_attempts_max")]
+    pub attempts_max: u32,
+    /// Between two attempts lies a random time up to this many milliseconds, doubled with each, at most 1 s.
+    #[serde(default = "default_retry_backoff_ms")]
+    pub retry_backoff_ms: u64,
+    /// Of 100 calls, so many may be tried again, and beyond that as many as there are connections.
+    #[serde(default = "default_retry_budget_percent")]
+    pub retry_budget_percent: u32,
+    /// After so many transactions in a row that could not begin, calls fail at once.
+    #[serde(default = "default_breaker_failures_max")]
+    pub breaker_failures_max: u32,
+    /// For this many milliseconds; then one call is let through to see.
+    #[serde(default = "default_breaker_open_ms")]
+    pub breaker_open_ms: u64,
+    /// Prepared statements kept a connection; 0 for a pooler in transaction mode, such as PgBouncer. With 0 no
+    /// statement is cancelled by its backend's number, which may serve another: it ends when its connection does.
     #[serde(default = "default_statement_cache_capacity")]
     pub statement_cache_capacity: usize,
     /// `[embedders.<name>]`. Not part of `[database]`: whoever reads the file puts them here.
@@ -72,6 +105,13 @@ pub struct DatabaseConfig {
     /// `[collections.<name>]`. Not part of `[database]`: whoever reads the file puts them here.
     #[serde(skip)]
     pub collections: BTreeMap<String, CollectionConfig>,
+}
+
+impl DatabaseConfig {
+    /// Whether backends change from one transaction to the next.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.statement_cache_capacity == 0
+    }
 }
 
 fn default_database() -> String {
@@ -100,6 +140,30 @@ fn default_lock_timeout_ms() -> u64 {
 }
 fn default_idle_in_transaction_timeout_ms() -> u64 {
     10_000
+}
+fn default_replica_lag_ms_max() -> u64 {
+    1_000
+}
+fn default_work_mem_kib() -> u32 {
+    4_096
+}
+fn default_application_name() -> String {
+    "stockade".to_owned()
+}
+fn default_attempts_max() -> u32 {
+    3
+}
+fn default_retry_backoff_ms() -> u64 {
+    100
+}
+fn default_retry_budget_percent() -> u32 {
+    10
+}
+fn default_breaker_failures_max() -> u32 {
+    5
+}
+fn default_breaker_open_ms() -> u64 {
+    1_000
 }
 fn default_statement_cache_capacity() -> usize {
     100

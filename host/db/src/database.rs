@@ -4,8 +4,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Row};
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
 use crate::audit::{self, AuditKey, AuditLine};
 use crate::config::{CollectionConfig, DatabaseConfig};
@@ -16,21 +16,21 @@ use crate::embedder::Embedders;
 use crate::error::DbError;
 use crate::guard::{self, Analysis, Catalogue};
 use crate::identity::{Identity, ReaderRole, is_plain_identifier};
+use crate::node::{Node, within_control_time};
+use crate::replica::Replicas;
+use crate::retry::Retries;
 use crate::session::{DescriptionKey, Session, SessionLimits};
-use crate::share::Shares;
 use crate::value::ResultSet;
 
 mod catalogue;
-mod checks;
+pub(crate) mod checks;
 
 /// Analyses and descriptions of statements that are kept; each cache starts anew when it is full.
 const STATEMENTS_KEPT_MAX: usize = 512;
 /// A description of an empty result is believed for this long.
 const DESCRIPTION_AGE_MAX: Duration = Duration::from_secs(60);
-/// Connections of the control pool: cancelling, looking up types and names, pings.
-const CONTROL_CONNECTIONS_MAX: u32 = 2;
-/// How long a control statement may take, waiting for its connection included.
-const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+/// PostgreSQL keeps 63 bytes, and ` control` goes behind.
+const APPLICATION_NAME_BYTES_MAX: usize = 55;
 /// A new name in the database is seen after at most this time; in a granted schema at once.
 const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(60);
 /// An unknown name makes the catalogue be read again, but not more often than this.
@@ -45,17 +45,17 @@ pub struct Database {
 pub(crate) struct Shared {
     pub(crate) config: DatabaseConfig,
     pub(crate) key: ContextKey,
-    pub(crate) pool: PgPool,
-    /// Who may take how many of the pool's connections.
-    pub(crate) shares: Shares,
-    /// Same login, few connections, no statement cache, no plugin's SQL.
-    pub(crate) control: PgPool,
+    pub(crate) primary: Arc<Node>,
+    pub(crate) replicas: Replicas,
+    pub(crate) retries: Retries,
     embedders: Embedders,
     embedded: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
     analyses: Mutex<HashMap<String, Arc<Analysis>>>,
     types: RwLock<HashMap<u32, TypeOf>>,
     descriptions: Mutex<HashMap<DescriptionKey, (tokio::time::Instant, ResultSet)>>,
     catalogue: RwLock<(tokio::time::Instant, Arc<Catalogue>)>,
+    /// Held by whoever reads the catalogue; the others wait for what is read.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Database {
@@ -82,51 +82,34 @@ impl Database {
                 ));
             }
         };
-        let options = PgConnectOptions::from_str(&url)
-            .map_err(|_| {
-                DbError::rejected("CONFIG_DATABASE", "[database] url: expected postgres://login:password@host/database")
-            })?
-            .application_name("stockade")
-            // PgBouncer refuses start-up parameters that it does not track; results are binary anyway.
-            .extra_float_digits(None)
-            .disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(config.connections_max)
-            .min_connections(config.connections_min)
-            .idle_timeout(Duration::from_secs(config.idle_timeout_s))
-            .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-            // A ping before each query would be a round trip; a dead connection shows at BEGIN instead.
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone().statement_cache_capacity(config.statement_cache_capacity));
-        let control = PgPoolOptions::new()
-            .max_connections(CONTROL_CONNECTIONS_MAX)
-            .acquire_timeout(CONTROL_TIMEOUT)
-            .connect_lazy_with(options.application_name("stockade control").statement_cache_capacity(0));
+        let replicas = config.replicas.iter().map(|url| options("replicas", url.expose())).collect::<Result<_, _>>()?;
         let shared = Shared {
             config: config.clone(),
             key,
-            pool,
-            shares: Shares::new(config),
-            control,
+            primary: Arc::new(Node::new(options("url", &url)?, config)),
+            replicas: Replicas::new(replicas, config),
+            retries: Retries::new(config),
             embedders,
             embedded: tokio::sync::Mutex::new(embedded),
             analyses: Mutex::default(),
             types: RwLock::default(),
             descriptions: Mutex::default(),
             catalogue: RwLock::new((tokio::time::Instant::now(), Arc::default())),
+            reading: tokio::sync::Mutex::default(),
         };
         let database = Self { inner: Arc::new(shared) };
         if let Err(error) = database.prepare().await {
             database.close().await;
             return Err(error);
         }
+        database.inner.replicas.watch(database.control().clone(), config);
         Ok(database)
     }
 
     async fn prepare(&self) -> Result<(), DbError> {
-        checks::fitness(&self.inner.control, &self.inner.config).await?;
+        checks::fitness(self.control(), &self.inner.config).await?;
         checks::signing_key(self).await?;
-        audit::check(&self.inner.control, &self.inner.config.reader_roles).await?;
+        audit::check(self.control(), &self.inner.config.reader_roles).await?;
         self.read_catalogue().await.map(drop)
     }
 
@@ -137,10 +120,8 @@ impl Database {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
-        match tokio::time::timeout(CONTROL_TIMEOUT, sqlx::raw_sql("SELECT 1").execute(&self.inner.control)).await {
-            Ok(outcome) => Ok(outcome.map(drop)?),
-            Err(_) => Err(DbError::unavailable("the database did not answer a ping in time")),
-        }
+        let ping = sqlx::raw_sql("SELECT 1").execute(self.control());
+        within_control_time(async { Ok(ping.await.map(drop)?) }).await
     }
 
     /// Embeds texts with the collection's model, in order. At most 64 texts of at most 8,192 bytes.
@@ -150,8 +131,8 @@ impl Database {
 
     /// Closes the pools, and stops the embedded cluster where there is one.
     pub async fn close(&self) {
-        self.inner.pool.close().await;
-        self.inner.control.close().await;
+        self.inner.replicas.close().await;
+        self.inner.primary.close().await;
         if let Some(cluster) = self.inner.embedded.lock().await.take()
             && let Err(error) = cluster.stop().await
         {
@@ -181,7 +162,7 @@ impl Database {
         let verdict = guard::check(&analysis, &limits.sql, &catalogue);
         let unknown = matches!(verdict, Err(DbError::Statement { .. } | DbError::Rejected { .. }));
         if age > CATALOGUE_AGE_MAX || (unknown && age > CATALOGUE_AGE_MIN) {
-            let catalogue = self.read_catalogue().await?;
+            let catalogue = self.newer_catalogue(read).await?;
             guard::check(&analysis, &limits.sql, &catalogue)?;
         } else {
             verdict?;
@@ -206,8 +187,17 @@ impl Database {
         self.inner.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A catalogue that was read after that moment. However many calls want it, one reads it: the control
+    /// connections are few.
+    async fn newer_catalogue(&self, than: tokio::time::Instant) -> Result<Arc<Catalogue>, DbError> {
+        self.inner.primary.breaker.check()?;
+        let _reading = self.inner.reading.lock().await;
+        let (read, catalogue) = self.catalogue();
+        if read > than { Ok(catalogue) } else { self.read_catalogue().await }
+    }
+
     async fn read_catalogue(&self) -> Result<Arc<Catalogue>, DbError> {
-        let read = catalogue::read(&self.inner.control, &self.inner.config.search_path);
+        let read = catalogue::read(self.control(), &self.inner.config.search_path);
         let catalogue = within_control_time(read).await?;
         let catalogue = Arc::new(catalogue);
         *self.inner.catalogue.write().unwrap_or_else(PoisonError::into_inner) =
@@ -224,15 +214,12 @@ impl Database {
             return Ok(known.clone());
         }
         let lookup = async {
-            let row = sqlx::query(
-                "SELECT t.typname::text, t.typtype::text = 'e',
+            let lookup = format!(
+                "SELECT t.typname, t.typtype = 'e',
                         EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'vector' AND e.extnamespace = t.typnamespace)
-                 FROM pg_type AS t WHERE t.oid = $1::int8::oid",
-            )
-            .persistent(false)
-            .bind(i64::from(oid))
-            .fetch_one(&self.inner.control)
-            .await?;
+                 FROM pg_type AS t WHERE t.oid = {oid}",
+            );
+            let row = sqlx::raw_sql(AssertSqlSafe(lookup)).fetch_one(self.control()).await?;
             let (name, is_enum, beside_vector): (String, bool, bool) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let kind = match name.as_str() {
@@ -270,20 +257,11 @@ impl Database {
 
     /// Adds records to the audit log, all or none; one that is there already is left as it is.
     pub async fn append_audit(&self, lines: &[AuditLine]) -> Result<(), DbError> {
-        within_control_time(audit::append(&self.inner.control, lines)).await
+        within_control_time(audit::append(self.control(), lines)).await
     }
 
-    /// Asks the server to give up what the backend is doing.
-    pub(crate) async fn cancel(&self, pid: i32) -> Result<(), DbError> {
-        let cancel = async {
-            sqlx::query("SELECT pg_cancel_backend($1)")
-                .persistent(false)
-                .bind(pid)
-                .execute(&self.inner.control)
-                .await?;
-            Ok(())
-        };
-        within_control_time(cancel).await
+    fn control(&self) -> &PgPool {
+        &self.inner.primary.control
     }
 
     pub(crate) fn reader_is_known(&self, role: &ReaderRole) -> bool {
@@ -291,10 +269,15 @@ impl Database {
     }
 }
 
-async fn within_control_time<T>(work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-    tokio::time::timeout(CONTROL_TIMEOUT, work)
-        .await
-        .unwrap_or_else(|_| Err(DbError::unavailable("the database did not answer a control statement in time")))
+fn options(key: &str, url: &str) -> Result<PgConnectOptions, DbError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| {
+        DbError::rejected(
+            "CONFIG_DATABASE",
+            format!("[database] {key}: expected postgres://login:password@host/database"),
+        )
+    })?;
+    // PgBouncer refuses start-up parameters that it does not track; results are binary anyway.
+    Ok(options.extra_float_digits(None).disable_statement_logging())
 }
 
 fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
@@ -308,21 +291,40 @@ fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
     if let Some(table) = config.shared_tables.iter().find(|table| table.split('.').count() != 2) {
         return wrong(&format!("shared_tables: expected schema.name, found {table}"));
     }
+    if config.embedded.is_some() && !config.replicas.is_empty() {
+        return wrong("replicas: an embedded cluster has none");
+    }
     if config.connections_max == 0 || config.connections_min > config.connections_max {
         return wrong("connections_max: expected at least 1 and not less than connections_min");
     }
     if config.connections_per_tenant_max.is_some_and(|max| max == 0 || max > config.connections_max) {
         return wrong("connections_per_tenant_max: expected 1 to connections_max");
     }
+    if config.application_name.is_empty()
+        || config.application_name.len() > APPLICATION_NAME_BYTES_MAX
+        || !config.application_name.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+    {
+        return wrong("application_name: expected 1 to 55 printable ASCII characters");
+    }
+    if !(64..=2_097_152).contains(&config.work_mem_kib) {
+        return wrong("work_mem_kib: expected 64 to 2097152");
+    }
+    if config.attempts_max == 0 || config.breaker_failures_max == 0 {
+        return wrong("attempts_max, breaker_failures_max: expected at least 1");
+    }
+    if config.retry_budget_percent > 100 {
+        return wrong("retry_budget_percent: expected 0 to 100");
+    }
     let times = [
         config.acquire_timeout_ms,
         config.statement_timeout_ms,
         config.lock_timeout_ms,
         config.idle_in_transaction_timeout_ms,
+        config.replica_lag_ms_max,
     ];
     // PostgreSQL's timeouts are 32-bit milliseconds, and 0 would switch them off.
     if times.iter().any(|ms| *ms == 0 || i32::try_from(*ms).is_err()) {
-        return wrong("…_timeout_ms: expected 1 to 2147483647");
+        return wrong("…_timeout_ms, replica_lag_ms_max: expected 1 to 2147483647");
     }
     for (name, collection) in &config.collections {
         let parts: Vec<&str> = collection.function.split('.').collect();

@@ -62,6 +62,16 @@ impl DbError {
         Self::Internal(Inner(message.into()))
     }
 
+    /// Whether the same read may go well a moment later: the connection was lost or refused, or the
+    /// transaction stood in another's way.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Statement { sqlstate, .. } => matches!(sqlstate.as_str(), "40001" | "40P01"),
+            _ => false,
+        }
+    }
+
     /// Everything that is known, for the operator's log. Never send this to a caller.
     pub fn for_log(&self) -> String {
         match self {

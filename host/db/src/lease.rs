@@ -4,6 +4,7 @@
 //! other case, a dropped future among them, the statement is cancelled on the server and the
 //! connection is closed: what state it is in is not worth finding out.
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -16,6 +17,7 @@ use crate::context::Transaction;
 use crate::database::Database;
 use crate::error::DbError;
 use crate::identity::Identity;
+use crate::node::Node;
 use crate::share::{Purpose, Seat};
 
 /// A context outlives its call by this much, for statements that are being cancelled.
@@ -53,6 +55,9 @@ pub(crate) struct Lease {
     database: Database,
     /// Taken when the lease is dropped, and only then.
     connection: Option<PoolConnection<Postgres>>,
+    node: Arc<Node>,
+    /// The backend that a cancel goes to. None until it is known, and behind a pooler: there the backend
+    /// may serve another caller by the time.
     pid: Option<i32>,
     state: State,
     /// The tenant's place, held as long as the connection. None only while the lease is dropped.
@@ -60,10 +65,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Takes a connection and begins a transaction as `identity`: two round trips. Waits for the
-    /// tenant's turn first, then for a connection, each as long as `acquire_timeout_ms` says.
+    /// Takes a connection and begins a transaction as `identity`: two round trips. Waits for a
+    /// seat first, then for a connection to be opened where none is, each as long as `acquire_timeout_ms` says.
     pub(crate) async fn begin(
         database: &Database,
+        node: &Arc<Node>,
         identity: &Identity,
         isolation: Isolation,
         purpose: Purpose,
@@ -83,30 +89,53 @@ impl Lease {
         let begin = format!(
             "{begin}; SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text"
         );
-        let seat = Arc::new(database.inner.shares.take(&identity.tenant, purpose).await?);
-        let mut attempts = database.inner.config.connections_max + 1;
-        let (mut lease, pid, began_us) = loop {
-            let connection = database.inner.pool.acquire().await?;
-            let mut lease = Self {
-                database: database.clone(),
-                connection: Some(connection),
-                pid: None,
-                state: State::Busy,
-                seat: Some(Arc::clone(&seat)),
-            };
-            attempts -= 1;
-            match lease.start(&begin).await {
-                Ok((pid, began_us)) => break (lease, pid, began_us),
-                // An idle connection that the server closed meanwhile; nothing has run on it.
-                Err(DbError::Unavailable(_)) if attempts > 0 => drop(lease),
-                Err(error) => return Err(error),
+        // Whoever would fail does not wait for it.
+        node.breaker.check()?;
+        let seat = Arc::new(node.shares.take(&identity.tenant, purpose).await?);
+        let trial = node.breaker.admit()?;
+        let (mut lease, pid, began_us) = match Self::begun(database, node, &seat, &begin).await {
+            Ok(begun) => {
+                trial.succeeded();
+                begun
+            }
+            Err(error) => {
+                if matches!(error, DbError::Unavailable(_)) {
+                    trial.failed();
+                }
+                return Err(error);
             }
         };
-        lease.pid = Some(pid);
+        lease.pid = (!database.inner.config.is_pooled()).then_some(pid);
         let prologue = prologue(database, identity, pid, began_us, deadline)?;
         lease.execute_host_sql(prologue).await?;
         lease.state = State::Open;
         Ok(lease)
+    }
+
+    /// A transaction, on the first connection on which one can begin: those that lay idle may have been
+    /// closed by the server meanwhile, and nothing has run on them.
+    async fn begun(
+        database: &Database,
+        node: &Arc<Node>,
+        seat: &Arc<Seat>,
+        begin: &str,
+    ) -> Result<(Self, i32, i64), DbError> {
+        let mut others = node.pool.num_idle();
+        loop {
+            let mut lease = Self {
+                database: database.clone(),
+                connection: Some(node.connection().await?),
+                node: Arc::clone(node),
+                pid: None,
+                state: State::Busy,
+                seat: Some(Arc::clone(seat)),
+            };
+            match lease.start(begin).await {
+                Ok((pid, began_us)) => return Ok((lease, pid, began_us)),
+                Err(DbError::Unavailable(_)) if others > 0 => others -= 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn start(&mut self, begin: &str) -> Result<(i32, i64), DbError> {
@@ -226,7 +255,7 @@ impl Drop for Lease {
             drop(connection.detach());
             return;
         };
-        let (database, pid, state) = (self.database.clone(), self.pid, self.state);
+        let (node, pid, state) = (Arc::clone(&self.node), self.pid, self.state);
         let seat = self.seat.take();
         runtime.spawn(async move {
             // Taken until the connection is free, or gone.
@@ -237,8 +266,9 @@ impl Drop for Lease {
                     return;
                 }
             }
+            node.discarded.fetch_add(1, Ordering::Relaxed);
             if let Some(pid) = pid
-                && let Err(error) = database.cancel(pid).await
+                && let Err(error) = node.cancel(pid).await
             {
                 tracing::warn!(
                     pid,
@@ -269,10 +299,14 @@ fn prologue(
     let life_us = i64::try_from((remaining + CONTEXT_SLACK).as_micros()).unwrap_or(i64::MAX);
     let transaction = Transaction { pid, began_us, expires_us: began_us.saturating_add(life_us) };
     let context = database.inner.key.sign(identity, &transaction)?;
+    // A pooler closes the backend's connection when ours is closed; a backend at work looks for that.
+    let watch = if config.is_pooled() { "SET LOCAL client_connection_check_interval = 500; " } else { "" };
     Ok(format!(
-        "SET LOCAL cursor_tuple_fraction = 1; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; \
+        "{watch}SET LOCAL cursor_tuple_fraction = 1; SET LOCAL jit = {}; SET LOCAL work_mem = {}; \
+         SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL stockade.context = '{context}'; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
+        if config.jit { "on" } else { "off" },
+        config.work_mem_kib,
         config.statement_timeout_ms.min(remaining_ms),
         config.lock_timeout_ms.min(remaining_ms),
         config.idle_in_transaction_timeout_ms.min(remaining_ms),

@@ -15,6 +15,7 @@
 )]
 
 mod audit;
+mod breaker;
 mod config;
 mod context;
 mod cursor;
@@ -27,14 +28,19 @@ mod error;
 mod guard;
 mod identity;
 mod lease;
+mod node;
+mod replica;
+mod retry;
 mod scope;
 mod secret;
 mod session;
 pub mod setup;
 mod share;
+mod stats;
 mod value;
 
 pub use audit::{AuditDecision, AuditKey, AuditKind, AuditLine, AuditRecord};
+pub use breaker::BreakerState;
 pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 pub use context::ContextKey;
 pub use cursor::Cursor;
@@ -46,4 +52,5 @@ pub use identity::{Identity, PrincipalId, ReaderRole, TenantId};
 pub use scope::{SqlScope, TableName};
 pub use secret::Secret;
 pub use session::{Session, SessionLimits, Usage};
+pub use stats::{DatabaseStats, ReplicaStats};
 pub use value::{Column, ColumnValues, FixedPoint, Packed, ResultSet, Statement, Value, VectorArray};

@@ -1,8 +1,8 @@
 //! One tool call's way to the database.
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
 use tokio::time::Instant;
 
 use crate::cursor::Cursor;
@@ -11,6 +11,7 @@ use crate::encode;
 use crate::error::DbError;
 use crate::identity::Identity;
 use crate::lease::{Isolation, Lease, TakeRow};
+use crate::replica::Replica;
 use crate::scope::SqlScope;
 use crate::share::Purpose;
 use crate::value::{ResultSet, Statement, Value};
@@ -54,6 +55,8 @@ pub struct Session {
     identity: Identity,
     limits: SessionLimits,
     meter: Arc<Meter>,
+    /// Where the call reads, until it fails there; then, and without one, from the primary.
+    replica: Arc<Mutex<Option<Arc<Replica>>>>,
 }
 
 /// A statement that may go to the server.
@@ -65,7 +68,8 @@ pub(crate) struct Admitted {
 impl Session {
     pub(crate) fn new(database: Database, identity: Identity, limits: SessionLimits) -> Self {
         let meter = Arc::new(Meter::new(limits.bytes_max));
-        Self { database, identity, limits, meter }
+        let replica = Arc::new(Mutex::new(database.inner.replicas.pick()));
+        Self { database, identity, limits, meter, replica }
     }
 
     /// Runs one query in a transaction of its own. At most `rows_max` rows come back, and never more
@@ -99,21 +103,13 @@ impl Session {
         let admitted = self.admit(statement, 0).await?;
         let arguments = encode::arguments(&admitted.statement.parameters)?;
         self.meter.statement();
-        let lease = self
-            .in_time(async {
-                let mut lease = self.begin(Isolation::ReadCommitted, Purpose::Cursor).await?;
-                let row_bytes_max = self.row_bytes_max();
-                match lease.declare(&admitted.cursor, &admitted.statement.text, arguments, row_bytes_max).await {
-                    Ok(()) => Ok(lease),
-                    Err(error) => Err(give_up(lease, error).await),
-                }
-            })
-            .await?;
+        let lease = self.in_time(self.declared(&admitted, arguments)).await?;
         let session = Self {
             database: self.database.clone(),
             identity: self.identity.clone(),
             limits: self.limits.clone(),
             meter: Arc::clone(&self.meter),
+            replica: Arc::clone(&self.replica),
         };
         Ok(Cursor::new(session, lease, admitted))
     }
@@ -182,26 +178,24 @@ impl Session {
         isolation: Isolation,
     ) -> Result<Vec<ResultSet>, DbError> {
         let rows_max = rows_max.min(self.limits.rows_max);
-        let mut prepared = Vec::with_capacity(admitted.len());
-        for one in &admitted {
-            prepared.push(encode::arguments(&one.statement.parameters)?);
-        }
+        let mut prepared = Some(prepare(&admitted)?);
         for _ in &admitted {
             self.meter.statement();
         }
         self.in_time(async {
-            let mut lease = self.begin(isolation, Purpose::Statements).await?;
-            for (one, arguments) in admitted.iter().zip(prepared) {
-                let row_bytes_max = self.row_bytes_max();
-                if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments, row_bytes_max).await {
-                    return Err(give_up(lease, error).await);
-                }
-            }
             let mut gathers: Vec<Gather> = admitted.iter().map(|_| Gather::new(rows_max, &self.meter)).collect();
-            if let Err(error) = self.fetch(&mut lease, &admitted, rows_max, &mut gathers).await {
-                return Err(give_up(lease, error).await);
+            let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
+            loop {
+                let arguments = prepared.take().map_or_else(|| prepare(&admitted), Ok)?;
+                let Err(error) = self.attempt(&admitted, arguments, rows_max, isolation, &mut gathers).await else {
+                    break;
+                };
+                if !attempts.again(&error).await {
+                    return Err(error);
+                }
+                self.leave_replica();
+                gathers.iter_mut().for_each(Gather::restart);
             }
-            drop(lease);
             let mut results = Vec::with_capacity(gathers.len());
             for (gather, one) in gathers.into_iter().zip(&admitted) {
                 results.push(match gather.finish() {
@@ -212,6 +206,56 @@ impl Session {
             Ok(results)
         })
         .await
+    }
+
+    /// The statements once, in one transaction.
+    async fn attempt(
+        &self,
+        admitted: &[Admitted],
+        arguments: Vec<PgArguments>,
+        rows_max: u32,
+        isolation: Isolation,
+        gathers: &mut [Gather],
+    ) -> Result<(), DbError> {
+        let mut lease = self.begin(isolation, Purpose::Statements).await?;
+        let row_bytes_max = self.row_bytes_max();
+        for (one, arguments) in admitted.iter().zip(arguments) {
+            if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments, row_bytes_max).await {
+                return Err(give_up(lease, error).await);
+            }
+        }
+        match self.fetch(&mut lease, admitted, rows_max, gathers).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(give_up(lease, error).await),
+        }
+    }
+
+    /// A transaction with the cursor in it, of which nothing has been fetched.
+    async fn declared(&self, admitted: &Admitted, arguments: PgArguments) -> Result<Lease, DbError> {
+        let mut arguments = Some(arguments);
+        let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
+        loop {
+            let arguments = match arguments.take() {
+                Some(arguments) => arguments,
+                None => encode::arguments(&admitted.statement.parameters)?,
+            };
+            let attempt = async {
+                let mut lease = self.begin(Isolation::ReadCommitted, Purpose::Cursor).await?;
+                let text = &admitted.statement.text;
+                match lease.declare(&admitted.cursor, text, arguments, self.row_bytes_max()).await {
+                    Ok(()) => Ok(lease),
+                    Err(error) => Err(give_up(lease, error).await),
+                }
+            };
+            let error = match attempt.await {
+                Ok(lease) => return Ok(lease),
+                Err(error) => error,
+            };
+            if !attempts.again(&error).await {
+                return Err(error);
+            }
+            self.leave_replica();
+        }
     }
 
     async fn fetch(
@@ -230,7 +274,30 @@ impl Session {
 
     /// A transaction as the caller.
     pub(crate) async fn begin(&self, isolation: Isolation, purpose: Purpose) -> Result<Lease, DbError> {
-        Lease::begin(&self.database, &self.identity, isolation, purpose, self.limits.deadline).await
+        if let Some(replica) = self.replica() {
+            let node = &replica.node;
+            let begun =
+                Lease::begin(&self.database, node, &self.identity, isolation, purpose, self.limits.deadline).await;
+            if !matches!(begun, Err(DbError::Unavailable(_) | DbError::Timeout { .. })) {
+                return begun;
+            }
+            self.leave_replica();
+        }
+        let node = &self.database.inner.primary;
+        Lease::begin(&self.database, node, &self.identity, isolation, purpose, self.limits.deadline).await
+    }
+
+    /// The call's replica, while it is close enough behind.
+    fn replica(&self) -> Option<Arc<Replica>> {
+        let mut replica = self.replica.lock().unwrap_or_else(PoisonError::into_inner);
+        if replica.as_ref().is_some_and(|replica| !self.database.inner.replicas.is_close(replica)) {
+            *replica = None;
+        }
+        replica.clone()
+    }
+
+    fn leave_replica(&self) {
+        *self.replica.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// A row wider than the whole budget can never be given out.
@@ -260,6 +327,10 @@ impl Session {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
+}
+
+fn prepare(admitted: &[Admitted]) -> Result<Vec<PgArguments>, DbError> {
+    admitted.iter().map(|one| encode::arguments(&one.statement.parameters)).collect()
 }
 
 /// The rows of several statements, each to its own result.

@@ -16,12 +16,20 @@ mod cancel;
 mod context;
 #[path = "postgres/embedded.rs"]
 mod embedded;
+#[path = "postgres/faults.rs"]
+mod faults;
 #[path = "postgres/fitness.rs"]
 mod fitness;
 #[path = "postgres/keys.rs"]
 mod keys;
+#[path = "postgres/pool.rs"]
+mod pool;
+#[path = "postgres/pooler.rs"]
+mod pooler;
 #[path = "postgres/query.rs"]
 mod query;
+#[path = "postgres/replica.rs"]
+mod replica;
 #[path = "postgres/share.rs"]
 mod share;
 #[path = "postgres/types.rs"]

@@ -85,6 +85,9 @@ pub enum CallError {
         /// For the log.
         inner: String,
     },
+    /// The database, or another server that the call needs, could not be reached; the log says which. The call
+    /// may be tried again.
+    Unavailable,
     /// The host could not do its part.
     Unexpected {
         /// For the log.

@@ -1,7 +1,10 @@
 //! One call, from its arguments to its result.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -122,6 +125,7 @@ fn call(
         host_calls: 0,
         log_lines: 0,
         cursor_open: false,
+        unavailable: AtomicBool::new(false),
         progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
     }
 }
@@ -170,8 +174,11 @@ impl Running {
         let Some(Instance { store, bindings }) = &mut self.instance else {
             return Err(CallError::Unexpected { inner: "the instance is gone".into() });
         };
-        let returned = bindings.stockade_plugin_tools().call_call(store, tool, arguments).await;
-        returned.map_err(|trap| stopped(&trap))?.map_err(refused)
+        let returned = bindings.stockade_plugin_tools().call_call(&mut *store, tool, arguments).await;
+        returned.map_err(|trap| stopped(&trap))?.map_err(|error| match (error, store.data().call()) {
+            (Error::Unexpected(_), Some(call)) if call.unavailable.load(Ordering::Relaxed) => CallError::Unavailable,
+            (error, _) => refused(error),
+        })
     }
 
     /// What is left to say in the log.

@@ -1,7 +1,7 @@
 //! What a store holds: one instance's limits, and the one call that it serves.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -60,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) host_calls: u32,
     pub(crate) log_lines: u32,
     pub(crate) cursor_open: bool,
+    /// What the call needs could not be reached.
+    pub(crate) unavailable: AtomicBool,
     pub(crate) progress: Option<ProgressReports>,
 }
 

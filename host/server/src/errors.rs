@@ -145,6 +145,10 @@ fn words(error: CallError) -> Option<Words> {
             let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped");
             words.detail(limit.unwrap_or_default()).inner(inner)
         }
+        CallError::Unavailable => {
+            let outer = "something that the call needs cannot be reached; try again in a moment";
+            Words::new(Fault::Host, "SERVER_BUSY", outer).detail("UNAVAILABLE")
+        }
         CallError::Unexpected { inner } => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner(inner),
     })
 }
@@ -201,6 +205,10 @@ mod tests {
             (
                 CallError::Stopped { limit: Some("a_limit"), inner: secret() },
                 "MCP_ERROR: the tool was stopped (request r-1)",
+            ),
+            (
+                CallError::Unavailable,
+                "SERVER_BUSY: something that the call needs cannot be reached; try again in a moment (request r-1)",
             ),
             (CallError::Unexpected { inner: secret() }, "MCP_ERROR: internal error (request r-1)"),
         ];

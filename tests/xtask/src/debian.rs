@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command;
 
-pub(crate) use server::{PGBOUNCER, REDIS};
+pub(crate) use server::{PGBOUNCER, REDIS, faketime};
 
 /// apt with folders of its own.
 pub(crate) struct Apt {

@@ -28,6 +28,9 @@ pub(crate) const PGBOUNCER_BIN: &str = "STOCKADE_PGBOUNCER_BIN";
 /// The program `redis-server`.
 pub(crate) const REDIS_BIN: &str = "STOCKADE_REDIS_BIN";
 
+/// `libfaketime.so.1`, where there is one.
+pub(crate) const FAKETIME_LIB: &str = "STOCKADE_FAKETIME_LIB";
+
 /// The variable's value, None where it is unset or empty.
 pub(crate) fn value(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

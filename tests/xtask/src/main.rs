@@ -119,6 +119,7 @@ async fn run(task: Task) -> Result<ExitCode> {
             for server in [debian::PGBOUNCER, debian::REDIS] {
                 println!("{}={}", server.variable(), server.find(&places)?.display());
             }
+            println!("{}={}", environment::FAKETIME_LIB, debian::faketime(&places)?.display());
         }
         Task::Tidy => {
             let (_, failed) = tidy::report(&tidy::check(places::repository())?);

@@ -39,6 +39,10 @@ pub(crate) async fn run(places: &Places) -> Result<Tally> {
     host.args(["test", "--workspace", "--no-fail-fast", "--", "--include-ignored"]);
     prepared.tell(&mut host)?;
     host.env(environment::PGBOUNCER_BIN, pgbouncer).env(environment::REDIS_BIN, redis);
+    match debian::faketime(places) {
+        Ok(library) => drop(host.env(environment::FAKETIME_LIB, library)),
+        Err(error) => eprintln!("    the test of clocks that differ is left out: {error:#}"),
+    }
     count(host.current_dir(repository()), &mut tally)?;
     Ok(tally)
 }

@@ -25,7 +25,10 @@ const NAMES: &str = "
 pub(super) async fn read(pool: &PgPool, search_path: &[String]) -> Result<Catalogue, DbError> {
     let mut path = vec![PG_CATALOG.to_owned()];
     path.extend(search_path.iter().filter(|schema| *schema != PG_CATALOG).cloned());
-    let rows = sqlx::query(NAMES).persistent(false).bind(&path).fetch_all(pool).await?;
+    // In a transaction: a pooler could send what is prepared and what is bound to two backends.
+    let mut transaction = pool.begin().await?;
+    let rows = sqlx::query(NAMES).persistent(false).bind(&path).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
     let mut catalogue = Catalogue { path, ..Catalogue::default() };
     for row in rows {
         let (what, schema, name): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);

@@ -19,15 +19,17 @@ const UNREVOKED: &str = include_str!("checks/unrevoked.sql");
 const REASONS_MAX: usize = 20;
 
 /// The login, the reader roles, and every table and view that they can read.
-pub(super) async fn fitness(control: &PgPool, config: &DatabaseConfig) -> Result<(), DbError> {
+pub(crate) async fn fitness(control: &PgPool, config: &DatabaseConfig) -> Result<(), DbError> {
     let readers: Vec<String> = config.reader_roles.iter().map(ToString::to_string).collect();
+    // Behind a pooler what is prepared and what is bound could reach two backends but for the transaction.
+    let mut transaction = control.begin().await.map_err(unusable)?;
     let query = sqlx::query(UNFIT).bind(&readers).bind(&config.shared_tables);
-    let unfit = reasons(query.persistent(false).fetch_all(control).await)?;
+    let unfit = reasons(query.persistent(false).fetch_all(&mut *transaction).await)?;
     if !unfit.is_empty() {
         return Err(DbError::unavailable(format!("the database is not fit to serve from: {}", list(&unfit))));
     }
     let query = sqlx::query(UNREVOKED).bind(&readers);
-    let unrevoked = reasons(query.persistent(false).fetch_all(control).await)?;
+    let unrevoked = reasons(query.persistent(false).fetch_all(&mut *transaction).await)?;
     if unrevoked.is_empty() {
         return Ok(());
     }
@@ -46,8 +48,12 @@ pub(super) async fn fitness(control: &PgPool, config: &DatabaseConfig) -> Result
 }
 
 fn reasons(rows: Result<Vec<PgRow>, sqlx::Error>) -> Result<Vec<String>, DbError> {
-    let rows = rows.map_err(|error| DbError::unavailable(format!("the database cannot be used: {error}")))?;
+    let rows = rows.map_err(unusable)?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+fn unusable(error: sqlx::Error) -> DbError {
+    DbError::unavailable(format!("the database cannot be used: {error}"))
 }
 
 fn list(reasons: &[String]) -> String {
@@ -67,8 +73,16 @@ pub(super) async fn signing_key(database: &Database) -> Result<(), DbError> {
         roles: Vec::new(),
         reader_role: reader_role.clone(),
     };
-    let deadline = tokio::time::Instant::now() + super::CONTROL_TIMEOUT;
-    let mut lease = Lease::begin(database, &nobody, Isolation::ReadCommitted, Purpose::Statements, deadline).await?;
+    let deadline = tokio::time::Instant::now() + crate::node::CONTROL_TIMEOUT;
+    let mut lease = Lease::begin(
+        database,
+        &database.inner.primary,
+        &nobody,
+        Isolation::ReadCommitted,
+        Purpose::Statements,
+        deadline,
+    )
+    .await?;
     let believed = lease.scalar_bool("SELECT stockade.claims() IS NOT NULL").await;
     lease.rollback().await?;
     match believed {

@@ -17,12 +17,13 @@ pub(crate) struct Gather {
     /// None until the first row tells the columns.
     builders: Option<Vec<Builder>>,
     rows: u32,
+    bytes: u64,
     truncated: bool,
 }
 
 impl Gather {
     pub(crate) fn new(rows_max: u32, meter: &Arc<Meter>) -> Self {
-        Self { rows_max, meter: Arc::clone(meter), builders: None, rows: 0, truncated: false }
+        Self { rows_max, meter: Arc::clone(meter), builders: None, rows: 0, bytes: 0, truncated: false }
     }
 
     /// Takes the next row. A row beyond the row limit or the byte budget is not kept; nor is any after it.
@@ -55,7 +56,14 @@ impl Gather {
             builder.push(value)?;
         }
         self.rows += 1;
+        self.bytes += cost;
         Ok(())
+    }
+
+    /// The statement runs once more, from its beginning.
+    pub(super) fn restart(&mut self) {
+        self.meter.give_back(u64::from(self.rows), self.bytes);
+        *self = Self::new(self.rows_max, &self.meter);
     }
 
     pub(crate) fn is_truncated(&self) -> bool {

@@ -44,6 +44,12 @@ impl Meter {
         fits
     }
 
+    /// What was taken and will be read again.
+    pub(super) fn give_back(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_sub(rows, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             statements: self.statements.load(Ordering::Relaxed),

@@ -56,6 +56,11 @@ impl Bed {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut DatabaseConfig)) -> Self {
+        Self::at(url, change).await
+    }
+
+    /// In another cluster than this process's.
+    pub(crate) async fn at(url: impl Fn(&str, &str) -> String, change: impl FnOnce(&mut DatabaseConfig)) -> Self {
         let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut root = PgConnection::connect(&url("postgres", "postgres")).await.unwrap();
         let directory = tempfile::tempdir().unwrap();

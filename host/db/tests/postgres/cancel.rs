@@ -7,14 +7,15 @@ use tokio::time::Instant;
 use crate::bed::{Bed, sql};
 
 /// Runs for minutes when nobody stops it.
-const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b";
+pub(crate) const ENDLESS: &str =
+    "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 1000000) AS b";
 
 async fn active(bed: &Bed) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE usename = 'test_login' AND datname = current_database() AND application_name = 'stockade' AND state <> 'idle'")
         .fetch_one(&bed.admin).await.unwrap()
 }
 
-async fn until_active_is(bed: &Bed, wanted: i64) {
+pub(crate) async fn until_active_is(bed: &Bed, wanted: i64) {
     let waiting = async {
         while active(bed).await != wanted {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,5 +1,7 @@
 //! Types and errors between the database and the contract.
 
+use std::sync::atomic::Ordering;
+
 use stockade_db::{ColumnValues as DbValues, DbError, ResultSet as DbResultSet};
 
 use crate::{
@@ -67,7 +69,12 @@ impl Call {
             }
             DbError::Statement { sqlstate, message } => Error::Database(DatabaseFailure { sqlstate, message }),
             DbError::Timeout { code } => Error::QueryTimeout(failure(code, "the time for this statement is over")),
-            DbError::Unavailable(inner) | DbError::Internal(inner) => {
+            DbError::Unavailable(inner) => {
+                tracing::error!(request_id = %self.request_id, plugin = %self.plugin.name, fault = "host", reason = %inner.for_log(), "database unavailable");
+                self.unavailable.store(true, Ordering::Relaxed);
+                Error::Unexpected(failure("UNAVAILABLE", self.request_id.clone()))
+            }
+            DbError::Internal(inner) => {
                 tracing::error!(request_id = %self.request_id, plugin = %self.plugin.name, fault = "host", reason = %inner.for_log(), "database failed");
                 Error::Unexpected(failure("UNEXPECTED", self.request_id.clone()))
             }

@@ -169,7 +169,9 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
         Failure::Call(CallError::Busy { limit }) => {
             Verdict { limit: Some((*limit).to_owned()), ..of(refused, "SERVER_BUSY") }
         }
-        Failure::Call(CallError::Unexpected { .. }) | Failure::Panicked => of(allowed, "HOST_ERROR"),
+        Failure::Call(CallError::Unexpected { .. } | CallError::Unavailable) | Failure::Panicked => {
+            of(allowed, "HOST_ERROR")
+        }
         // The first two are counted, and have no record of their own.
         Failure::Busy { .. } | Failure::Exhausted(_) | Failure::Stopping => of(refused, "SERVER_BUSY"),
         Failure::Unrecorded => of(refused, "UNRECORDED"),

@@ -89,12 +89,7 @@ impl Server {
         let mut packages = Vec::new();
         let mut libraries = Vec::new();
         for name in self.packages {
-            let carried = apt.versions(name)?;
-            let version = match carried.lines().any(|row| row.split('|').nth(1).map(str::trim) == Some(self.pinned)) {
-                true => self.pinned.to_owned(),
-                false => apt.candidate(name)?,
-            };
-            let package = format!("{name}={version}");
+            let package = format!("{name}={}", pinned(apt, name, self.pinned)?);
             libraries.extend(apt.depends(&package)?.into_iter().filter(|name| name.starts_with("lib")));
             packages.push(package);
         }
@@ -105,4 +100,35 @@ impl Server {
         }
         Ok(packages)
     }
+}
+
+/// The version that was tried while Debian carries it, else the candidate.
+fn pinned(apt: &Apt, name: &str, tried: &str) -> Result<String> {
+    let carried = apt.versions(name)?;
+    match carried.lines().any(|row| row.split('|').nth(1).map(str::trim) == Some(tried)) {
+        true => Ok(tried.to_owned()),
+        false => apt.candidate(name),
+    }
+}
+
+/// The library that gives a program another clock, for the test of clocks that differ: the one that the variable
+/// names, else out of Debian's package.
+///
+/// # Errors
+/// Where it cannot be had; one test is left out then.
+pub(crate) fn faketime(places: &Places) -> Result<PathBuf> {
+    const TRIED: &str = "0.9.10-2.1";
+    if let Some(named) = environment::value(environment::FAKETIME_LIB) {
+        return Ok(PathBuf::from(named));
+    }
+    let dir = places.cache.join("debian").join(format!("libfaketime-{TRIED}"));
+    install::once(&dir, "libfaketime", |staging| {
+        let work = tempfile::tempdir_in(staging)?;
+        let apt = Apt::update(work.path())?;
+        let package = format!("libfaketime={}", pinned(&apt, "libfaketime", TRIED)?);
+        apt.unpack(std::slice::from_ref(&package), &staging.join("root"))?;
+        Ok(package + "\n")
+    })?;
+    let folder = guest::host()?.replace("-unknown-", "-");
+    Ok(dir.join("root/usr/lib").join(folder).join("faketime/libfaketime.so.1"))
 }

@@ -1,0 +1,86 @@
+//! One server with the data, and the connections to it.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+
+use crate::breaker::Breaker;
+use crate::config::DatabaseConfig;
+use crate::error::DbError;
+use crate::share::Shares;
+
+/// Connections of the control pool: cancelling, looking up types and names, pings, the audit log.
+const CONTROL_CONNECTIONS_MAX: u32 = 2;
+/// How long a control statement may take, waiting for its connection included.
+pub(crate) const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Node {
+    pub(crate) pool: PgPool,
+    /// Same login, few connections, no statement cache, no plugin's SQL, and no seat needed: however many
+    /// calls wait, the host can cancel, ask and record.
+    pub(crate) control: PgPool,
+    /// Who may take which of the pool's connections.
+    pub(crate) shares: Arc<Shares>,
+    pub(crate) breaker: Breaker,
+    pub(crate) discarded: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+}
+
+impl Node {
+    /// Opens nothing yet.
+    pub(crate) fn new(options: PgConnectOptions, config: &DatabaseConfig) -> Self {
+        let name = &config.application_name;
+        let pool = PgPoolOptions::new()
+            .max_connections(config.connections_max)
+            .min_connections(config.connections_min)
+            .idle_timeout(Duration::from_secs(config.idle_timeout_s))
+            .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+            // A ping before each query would be a round trip; a dead connection shows at BEGIN instead.
+            .test_before_acquire(false)
+            .connect_lazy_with(
+                options.clone().application_name(name).statement_cache_capacity(config.statement_cache_capacity),
+            );
+        let control = PgPoolOptions::new()
+            .max_connections(CONTROL_CONNECTIONS_MAX)
+            .acquire_timeout(CONTROL_TIMEOUT)
+            .connect_lazy_with(options.application_name(&format!("{name} control")).statement_cache_capacity(0));
+        Self {
+            pool,
+            control,
+            shares: Shares::new(config),
+            breaker: Breaker::new(config.breaker_failures_max, Duration::from_millis(config.breaker_open_ms)),
+            discarded: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+        }
+    }
+
+    /// A connection, for whoever holds a seat: the pool has one, or opens one.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, DbError> {
+        self.pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => DbError::unavailable("no connection could be opened in time"),
+            error => error.into(),
+        })
+    }
+
+    /// Asks the server to give up what the backend is doing.
+    pub(crate) async fn cancel(&self, pid: i32) -> Result<(), DbError> {
+        let cancel = AssertSqlSafe(format!("SELECT pg_cancel_backend({pid})"));
+        within_control_time(async { Ok(sqlx::raw_sql(cancel).execute(&self.control).await.map(drop)?) }).await?;
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+        self.control.close().await;
+    }
+}
+
+pub(crate) async fn within_control_time<T>(work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    tokio::time::timeout(CONTROL_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| Err(DbError::unavailable("the database did not answer a control statement in time")))
+}

@@ -1,0 +1,270 @@
+//! A server that stops, starts, hangs and drops connections: what is tried again, and when nothing is.
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
+use stockade_db::{BreakerState, ColumnValues, DbError};
+use tokio::process::Command;
+
+use crate::bed::{Bed, sql};
+use crate::cancel::until_active_is;
+
+const COUNT: &str = "SELECT count(*) FROM app.notes";
+/// Takes the server about a second.
+const SLOW: &str = "SELECT count(*) FROM generate_series(1, 10000000)";
+
+/// A cluster of the test's own.
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    running: Option<EmbeddedPostgres>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("stockade-fault-").tempdir_in("/var/tmp").unwrap();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let mut server = Self { folder, running: None };
+        server.start_again().await;
+        server
+    }
+
+    /// One whose clock is ahead, by what libfaketime calls it.
+    async fn start_ahead(library: &std::ffi::OsStr, by: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("stockade-fault-").tempdir_in("/var/tmp").unwrap();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let programs = folder.path().join("bin");
+        std::fs::create_dir(&programs).unwrap();
+        for program in ["postgres", "initdb"] {
+            let (preload, script) = (library.to_string_lossy(), programs.join(program));
+            let program = bin_dir().join(program);
+            let text = format!("#!/bin/sh\nLD_PRELOAD={preload} FAKETIME={by} exec {} \"$@\"\n", program.display());
+            std::fs::write(&script, text).unwrap();
+            std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let mut server = Self { folder, running: None };
+        server.start_from(programs).await;
+        server
+    }
+
+    async fn start_again(&mut self) {
+        self.start_from(bin_dir()).await;
+    }
+
+    async fn start_from(&mut self, bin_dir: PathBuf) {
+        let config = EmbeddedConfig { bin_dir: Some(bin_dir), data_dir: self.folder.path().join("pg") };
+        let started = EmbeddedPostgres::start(&config).await;
+        self.running = Some(started.unwrap_or_else(|error| panic!("{}", error.for_log())));
+    }
+
+    async fn stop(&mut self) {
+        self.running.take().unwrap().stop().await.unwrap();
+    }
+
+    pub(crate) fn url(&self, user: &str, database: &str) -> String {
+        self.running.as_ref().unwrap().url(user, database)
+    }
+
+    /// The folder of its socket.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.folder.path().join("pg/socket")
+    }
+
+    /// Sends the postmaster a signal.
+    async fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pg/cluster/postmaster.pid")).unwrap();
+        let sent = Command::new("kill").args([signal, pid.lines().next().unwrap()]).status().await.unwrap();
+        assert!(sent.success());
+    }
+}
+
+pub(crate) fn bin_dir() -> PathBuf {
+    let named = std::env::var_os("STOCKADE_POSTGRES_BIN").map(PathBuf::from);
+    named.or_else(stockade_db::embedded::find_bin_dir).expect("a PostgreSQL")
+}
+
+async fn until(bed: &Bed, wanted: BreakerState) {
+    let waiting = async {
+        while bed.database.stats().breaker != wanted {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+    in_time.unwrap_or_else(|_| panic!("expected {wanted:?}, found {:?}", bed.database.stats()));
+}
+
+/// Closes the pool's connections on the server, as an administrator does.
+async fn terminate(bed: &Bed, state: &str) -> i64 {
+    let sql = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE usename = 'test_login' AND datname = current_database() AND application_name = 'stockade' AND state = '{state}'"
+    );
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&bed.admin).await.unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn the_breaker_opens_when_the_server_stops_and_closes_when_it_is_back() {
+    let mut server = Server::start().await;
+    let bed = Bed::at(
+        |user, database| server.url(user, database),
+        |config| {
+            config.connections_max = 4;
+            config.breaker_open_ms = 100;
+        },
+    )
+    .await;
+    assert_eq!(bed.session("a").query(sql(COUNT), 1).await.unwrap().row_count, 1);
+    server.stop().await;
+    let mut tried = 0;
+    while bed.database.stats().breaker == BreakerState::Closed {
+        let error = bed.session("a").query(sql(COUNT), 1).await.unwrap_err();
+        assert!(matches!(error, DbError::Unavailable(_)), "{}", error.for_log());
+        tried += 1;
+        assert!(tried <= 5, "{:?}", bed.database.stats());
+    }
+    let open = bed.database.stats();
+    assert_eq!(open.breaker_opened, 1);
+    // While it is open nothing is tried, and nothing costs a retry's wait twice.
+    let error = bed.session("a").open(sql(COUNT)).await.err().unwrap();
+    assert!(error.for_log().contains("not tried"), "{}", error.for_log());
+    // A server that is there and does not answer: the probe hangs, the others fail at once.
+    server.start_again().await;
+    server.signal("-STOP").await;
+    let hanging = bed.session("a");
+    let probe = async {
+        loop {
+            if let Ok(result) = hanging.query(sql(COUNT), 1).await {
+                return result;
+            }
+        }
+    };
+    let others = async {
+        until(&bed, BreakerState::HalfOpen).await;
+        let error = bed.session("b").query(sql(COUNT), 1).await.unwrap_err();
+        assert!(error.for_log().contains("not tried"), "{}", error.for_log());
+        assert_eq!(bed.database.stats().breaker, BreakerState::HalfOpen, "the second call is no probe");
+        server.signal("-CONT").await;
+        until(&bed, BreakerState::Closed).await;
+    };
+    let (result, ()) = tokio::join!(probe, others);
+    assert_eq!(result.row_count, 1);
+    assert_eq!(bed.session("b").query(sql(COUNT), 1).await.unwrap().row_count, 1);
+    assert_eq!(bed.database.stats().breaker_opened, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_statement_whose_connection_is_lost_is_run_again_within_the_budget() {
+    for (percent, attempts_max, expected) in [(10, 3, Some(1)), (0, 3, None), (10, 1, None)] {
+        let bed = Bed::with(|config| {
+            config.retry_budget_percent = percent;
+            config.attempts_max = attempts_max;
+        })
+        .await;
+        let session = bed.session("a");
+        let query = session.query_all(vec![sql("SELECT id FROM app.notes"), sql(SLOW)], 1_000);
+        let kill = async {
+            until_active_is(&bed, 1).await;
+            while terminate(&bed, "active").await == 0 {}
+        };
+        let (outcome, ()) = tokio::join!(query, kill);
+        let stats = bed.database.stats();
+        match (outcome, expected) {
+            (Ok(results), Some(retries)) => {
+                assert_eq!((results[0].row_count, results[0].truncated, stats.retries), (100, false, retries));
+                // What the lost attempt had read is not counted.
+                assert_eq!(session.usage().rows, 101);
+            }
+            (Err(DbError::Unavailable(_)), None) => assert_eq!(stats.retries, 0),
+            (outcome, _) => panic!("{outcome:?} {stats:?}"),
+        }
+        assert_eq!((stats.breaker, stats.breaker_opened), (BreakerState::Closed, 0), "one lost statement is no outage");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_cursor_that_has_given_rows_is_not_run_again() {
+    let bed = Bed::new().await;
+    let session = bed.session("a");
+    let mut cursor = session.open(sql("SELECT id FROM app.notes ORDER BY id")).await.unwrap();
+    assert_eq!(cursor.fetch(10).await.unwrap().row_count, 10);
+    assert_eq!(terminate(&bed, "idle in transaction").await, 1);
+    let error = cursor.fetch(10).await.unwrap_err();
+    assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+    assert!(matches!(cursor.fetch(10).await, Err(DbError::Rejected { code: "CURSOR_CLOSED", .. })));
+    assert_eq!(bed.database.stats().retries, 0);
+    assert_eq!(session.query(sql(COUNT), 1).await.unwrap().row_count, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_cursor_does_not_outlive_its_server() {
+    let mut server = Server::start().await;
+    let bed = Bed::at(|user, database| server.url(user, database), |_| {}).await;
+    let session = bed.session("a");
+    let mut cursor = session.open(sql("SELECT id FROM app.notes ORDER BY id")).await.unwrap();
+    assert_eq!(cursor.fetch(10).await.unwrap().row_count, 10);
+    server.stop().await;
+    server.start_again().await;
+    let error = cursor.fetch(10).await.unwrap_err();
+    assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+    assert!(matches!(cursor.fetch(10).await, Err(DbError::Rejected { code: "CURSOR_CLOSED", .. })));
+    let mut cursor = session.open(sql("SELECT id FROM app.notes ORDER BY id")).await.unwrap();
+    assert_eq!(cursor.fetch(1_000).await.unwrap().row_count, 100);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
+    let bed = Bed::with(|config| {
+        config.acquire_timeout_ms = 200;
+        config.attempts_max = 1;
+    })
+    .await;
+    let limit = |number: i32| {
+        let statement = format!("ALTER DATABASE {} CONNECTION LIMIT {number}", bed.name);
+        async { sqlx::raw_sql(AssertSqlSafe(statement)).execute(&bed.admin).await.unwrap() }
+    };
+    limit(0).await;
+    terminate(&bed, "idle").await;
+    let error = bed.session("a").query(sql(COUNT), 1).await.unwrap_err();
+    assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+    limit(-1).await;
+    assert_eq!(bed.session("a").query(sql(COUNT), 1).await.unwrap().row_count, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn clocks_that_differ_by_a_minute_change_nothing() {
+    let Some(library) = std::env::var_os("STOCKADE_FAKETIME_LIB") else {
+        eprintln!("left out: STOCKADE_FAKETIME_LIB names no libfaketime");
+        return;
+    };
+    for by in ["+60s", "-60s"] {
+        let server = Server::start_ahead(&library, by).await;
+        let bed = Bed::at(|user, database| server.url(user, database), |_| {}).await;
+        let theirs: f64 = sqlx::query_scalar("SELECT extract(epoch FROM clock_timestamp())::float8")
+            .fetch_one(&bed.admin)
+            .await
+            .unwrap();
+        let ours = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((55.0..65.0).contains(&(theirs - ours).abs()), "{by}: the clocks differ by {} s", theirs - ours);
+        for (tenant, first) in [("a", 1), ("b", 101)] {
+            let session = bed.session(tenant);
+            let seen = session.query(sql("SELECT count(*), min(id) FROM app.notes"), 1).await.unwrap();
+            assert_eq!(seen.columns[0].values, ColumnValues::Integers(vec![100]));
+            assert_eq!(seen.columns[1].values, ColumnValues::Integers(vec![first]));
+            let mut cursor = session.open(sql("SELECT id FROM app.notes")).await.unwrap();
+            assert_eq!(cursor.fetch(1_000).await.unwrap().row_count, 100);
+        }
+        let limits = |limits: &mut stockade_db::SessionLimits| {
+            limits.deadline = tokio::time::Instant::now() + Duration::from_millis(300);
+        };
+        let error = bed.session_with("a", limits).query(sql(crate::cancel::ENDLESS), 1).await.unwrap_err();
+        assert!(matches!(error, DbError::Timeout { .. }), "{error:?}");
+        until_active_is(&bed, 0).await;
+    }
+}

@@ -1,0 +1,145 @@
+//! A streaming standby: reads go there while it is close behind, and see what their caller may see.
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use stockade_db::{ColumnValues, ReplicaStats, Secret};
+use tokio::process::{Child, Command};
+
+use crate::bed::{Bed, sql};
+use crate::faults::{Server, bin_dir};
+
+const COUNT: &str = "SELECT count(*), min(id) FROM app.notes";
+
+/// A copy of a server that follows it.
+struct Standby {
+    folder: tempfile::TempDir,
+    process: Child,
+}
+
+impl Standby {
+    async fn of(primary: &Server) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("stockade-standby-")
+            .permissions(PermissionsExt::from_mode(0o755))
+            .tempdir_in("/var/tmp")
+            .unwrap();
+        // It runs as the primary's user, as root PostgreSQL refuses.
+        let owner = std::fs::metadata(primary.sockets()).unwrap();
+        chown(folder.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
+        let program = |name: &str| {
+            let mut command = Command::new(bin_dir().join(name));
+            command.current_dir("/").uid(owner.uid()).gid(owner.gid()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let data = folder.path().join("data");
+        let mut copy = program("pg_basebackup");
+        copy.args(["-c", "fast", "-R", "-U", "postgres", "-h"]).arg(primary.sockets()).arg("-D").arg(&data);
+        assert!(copy.status().await.unwrap().success(), "pg_basebackup failed");
+        let mut postgres = program("postgres");
+        postgres.arg("-D").arg(&data).args(["-c", "listen_addresses=", "-c"]);
+        postgres.arg(format!("unix_socket_directories={}", folder.path().display()));
+        let process = postgres.kill_on_drop(true).spawn().unwrap();
+        let standby = Self { folder, process };
+        let url = standby.url("postgres", "postgres");
+        let answers = async {
+            while PgConnection::connect(&url).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), answers).await.expect("the standby does not answer");
+        standby
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        let socket = |folder: &Path| folder.display().to_string().replace('/', "%2F");
+        format!("postgres://{user}@localhost/{database}?host={}", socket(self.folder.path()))
+    }
+
+    async fn administer(&self, sql: &'static str) {
+        let mut connection = PgConnection::connect(&self.url("postgres", "postgres")).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+    }
+}
+
+async fn until(bed: &Bed, what: &str, holds: impl Fn(&ReplicaStats) -> bool) {
+    let waiting = async {
+        while !holds(&bed.database.stats().replicas[0]) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    in_time.unwrap_or_else(|_| panic!("expected {what}: {:?}", bed.database.stats()));
+}
+
+async fn count(bed: &Bed, tenant: &str) -> (i64, i64) {
+    let found = bed.session(tenant).query(sql(COUNT), 1).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    let one = |at: usize| match &found.columns[at].values {
+        ColumnValues::Integers(values) => values[0],
+        other => panic!("{other:?}"),
+    };
+    (one(0), one(1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn reads_go_to_a_replica_while_it_is_close_behind() {
+    let primary = Server::start().await;
+    let mut standby = Standby::of(&primary).await;
+    let bed = Bed::at(
+        |user, database| primary.url(user, database),
+        |config| {
+            let database =
+                config.url.as_ref().unwrap().expose().rsplit_once('?').unwrap().0.rsplit('/').next().unwrap();
+            config.replicas = vec![Secret::new(standby.url("test_login", database))];
+            config.replica_lag_ms_max = 1_000;
+        },
+    )
+    .await;
+    until(&bed, "a replica in use", |replica| replica.used).await;
+    let acquires = |bed: &Bed| (bed.database.stats().acquires, bed.database.stats().replicas[0].acquires);
+    let before = acquires(&bed);
+    assert_eq!((count(&bed, "a").await, count(&bed, "b").await), ((100, 1), (100, 101)));
+    let session = bed.session("b");
+    let all = session.query_all(vec![sql(COUNT), sql(COUNT)], 1).await.unwrap();
+    assert_eq!(all[0], all[1]);
+    let mut cursor = session.open(sql("SELECT id FROM app.notes ORDER BY id")).await.unwrap();
+    assert_eq!(cursor.fetch(7).await.unwrap().columns[0].values, ColumnValues::Integers((101..108).collect()));
+    drop(cursor);
+    assert_eq!(acquires(&bed), (before.0, before.1 + 4), "all of it from the replica");
+
+    // It stops replaying, and the primary goes on: what is written is seen after the limit at the latest.
+    standby.administer("SELECT pg_wal_replay_pause()").await;
+    sqlx::raw_sql("INSERT INTO app.notes VALUES (201, 'a', 'new')").execute(&bed.admin).await.unwrap();
+    until(&bed, "a replica too far behind", |replica| !replica.used).await;
+    assert!(bed.database.stats().replicas[0].lag_ms.unwrap() >= 1_000);
+    assert_eq!(count(&bed, "a").await, (101, 1));
+    assert_eq!(acquires(&bed).1, before.1 + 4, "nothing from the replica");
+    standby.administer("SELECT pg_wal_replay_resume()").await;
+    until(&bed, "a replica that has caught up", |replica| replica.used).await;
+    assert_eq!(count(&bed, "a").await, (101, 1));
+    assert!(acquires(&bed).1 > before.1 + 4);
+
+    // It goes away: no call fails for it.
+    standby.process.start_kill().unwrap();
+    standby.process.wait().await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(count(&bed, "b").await, (100, 101));
+    }
+    until(&bed, "a replica that is gone", |replica| !replica.used).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_server_that_follows_nobody_is_no_replica() {
+    let bed = Bed::with(|config| config.replicas = vec![config.url.clone().unwrap()]).await;
+    until(&bed, "connections to it", |replica| replica.breaker == stockade_db::BreakerState::Closed).await;
+    // It was asked, more than once, and says each time that it is none.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let found = bed.database.stats().replicas[0].clone();
+    assert_eq!((found.used, found.lag_ms, found.acquires), (false, None, 0));
+    assert_eq!(count(&bed, "a").await, (100, 1));
+}

@@ -1,0 +1,144 @@
+//! What callers see of a database in trouble, and how long until all is well: a row a fault, printed as the
+//! table of `host/README.md`. Every answer that comes is checked. A test binary for itself: the faults
+//! are the whole cluster's, so they come one after the other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
+#[path = "faults/load.rs"]
+mod load;
+
+use std::process::Command;
+use std::time::Duration;
+
+use load::Load;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use stockade_tests::{Cluster, TestApp};
+
+/// How long each fault lasts under load.
+const LASTS: Duration = Duration::from_millis(1_500);
+const BUSY: &[&str] = &["SERVER_BUSY"];
+
+async fn run(connection: &mut PgConnection, sql: impl Into<String>) {
+    sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.unwrap();
+}
+
+/// Ends every connection of the host to this database.
+async fn terminate(admin: &mut PgConnection) {
+    run(
+        admin,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'stockade_login' AND datname = current_database()",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_database_in_trouble_gives_no_wrong_answer_and_all_is_well_again() {
+    let app = TestApp::builder()
+        .plugins(&["execute-sales-query", "noop"])
+        .database("acquire_timeout_ms = 500\nbreaker_open_ms = 200")
+        .start()
+        .await;
+    let mut admin = app.database.admin().await;
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.unwrap();
+    println!("{}", load::HEADER);
+
+    let load = Load::start(&app).await;
+    load.row("none", &[], async { tokio::time::sleep(LASTS).await }).await;
+
+    let row = load.row("a connection is killed every 20 ms", BUSY, async {
+        for _ in 0..LASTS.as_millis() / 20 {
+            terminate_one(&mut admin).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    row.await;
+
+    let row = load.row("all connections are killed at once", BUSY, async {
+        terminate(&mut admin).await;
+        tokio::time::sleep(LASTS).await;
+    });
+    row.await;
+
+    let row = load.row("the server is out of connections", BUSY, async {
+        run(&mut admin, format!("ALTER DATABASE {name} CONNECTION LIMIT 0")).await;
+        terminate(&mut admin).await;
+        tokio::time::sleep(LASTS).await;
+        run(&mut admin, format!("ALTER DATABASE {name} CONNECTION LIMIT -1")).await;
+    });
+    row.await;
+
+    let row = load.row("somebody holds a lock on the table", &["QUERY_TIMEOUT", "SERVER_BUSY"], async {
+        let mut transaction = admin.begin().await.unwrap();
+        sqlx::raw_sql("LOCK TABLE retail.orders IN ACCESS EXCLUSIVE MODE").execute(&mut *transaction).await.unwrap();
+        // The host's statements wait for a lock for a second.
+        tokio::time::sleep(LASTS + Duration::from_secs(1)).await;
+        transaction.rollback().await.unwrap();
+    });
+    row.await;
+
+    full_disk(&app, &load, &mut admin).await;
+
+    drop(admin);
+    let cluster = Cluster::get().await;
+    let row = load.row("the server is stopped and started", BUSY, async {
+        cluster.stop_postgres().await;
+        tokio::time::sleep(LASTS).await;
+        cluster.start_postgres().await;
+    });
+    row.await;
+    load.stop().await;
+    app.stop().await;
+}
+
+async fn terminate_one(admin: &mut PgConnection) {
+    run(
+        admin,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'stockade_login'
+         AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1",
+    )
+    .await;
+}
+
+/// Temporary files go to a file system of a mebibyte, and a statement sorts more than that.
+async fn full_disk(app: &TestApp, load: &Load, admin: &mut PgConnection) {
+    let folder = tempfile::Builder::new().prefix("stockade-full-").tempdir_in("/var/tmp").unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs"]).arg(folder.path());
+    if !mounted_by(mounted) {
+        println!("| the disk is full | left out: this machine lets nobody mount a small file system | | | |");
+        return;
+    }
+    let place = folder.path().join("space");
+    std::fs::create_dir(&place).unwrap();
+    let owner = std::fs::metadata(load::sockets(&app.database)).unwrap();
+    {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        chown(&place, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    run(admin, format!("CREATE TABLESPACE small LOCATION '{}'", place.display())).await;
+    run(admin, "GRANT CREATE ON TABLESPACE small TO PUBLIC").await;
+    run(admin, "ALTER ROLE stockade_login SET temp_tablespaces = 'small'").await;
+    terminate(admin).await;
+    let sort =
+        "SELECT count(*) AS n FROM (SELECT i FROM generate_series(1, 1000000) AS s(i) ORDER BY i % 7, i OFFSET 0) AS t";
+    let row = load.row("the disk for temporary files is full", BUSY, async {
+        for _ in 0..3 {
+            let error = load::query(&app.client("head-office"), sort).await;
+            assert_eq!(error.unwrap_err(), "SERVER_BUSY", "a sort of more than the disk holds");
+        }
+    });
+    row.await;
+    run(admin, "ALTER ROLE stockade_login RESET temp_tablespaces").await;
+    terminate(admin).await;
+    run(admin, "DROP TABLESPACE small").await;
+    assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
+}
+
+fn mounted_by(mount: &mut Command) -> bool {
+    mount.output().is_ok_and(|output| output.status.success())
+}
