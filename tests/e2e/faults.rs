@@ -108,8 +108,9 @@ async fn terminate_one(admin: &mut PgConnection) {
 /// Temporary files go to a file system of a mebibyte, and a statement sorts more than that.
 async fn full_disk(app: &TestApp, load: &Load, admin: &mut PgConnection) {
     let folder = tempfile::Builder::new().prefix("stockade-full-").tempdir_in("/var/tmp").unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs"]).arg(folder.path());
-    if !mounted_by(mounted) {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs"]).arg(folder.path());
+    if !mount.output().is_ok_and(|output| output.status.success()) {
         println!("| the disk is full | left out: this machine lets nobody mount a small file system | | | |");
         return;
     }
@@ -137,8 +138,4 @@ async fn full_disk(app: &TestApp, load: &Load, admin: &mut PgConnection) {
     terminate(admin).await;
     run(admin, "DROP TABLESPACE small").await;
     assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
-}
-
-fn mounted_by(mount: &mut Command) -> bool {
-    mount.output().is_ok_and(|output| output.status.success())
 }

@@ -34,7 +34,9 @@ impl Node {
     pub(crate) fn new(options: PgConnectOptions, config: &DatabaseConfig) -> Self {
         let name = &config.application_name;
         let pool = PgPoolOptions::new()
-            .max_connections(config.connections_max)
+            // Seats bound what calls hold. Whoever keeps the minimum open takes a place of the pool for as long as
+            // the server refuses, up to minutes: those places must not be calls'.
+            .max_connections(config.connections_max.saturating_add(config.connections_min))
             .min_connections(config.connections_min)
             .idle_timeout(Duration::from_secs(config.idle_timeout_s))
             .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))

@@ -10,7 +10,7 @@ use crate::replica::Replica;
 /// Reading it takes a few locks for an instant, no connection and no statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseStats {
-    /// Connections that the pool may have.
+    /// Connections that calls may hold at the same time.
     pub connections_max: u32,
     /// Connections that are open.
     pub connections: u32,
