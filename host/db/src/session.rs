@@ -307,9 +307,14 @@ impl Session {
 
     /// Runs `work` until the call's deadline; past it, the work is dropped and cancels itself.
     pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-        tokio::time::timeout_at(self.limits.deadline, work)
-            .await
-            .unwrap_or(Err(DbError::Timeout { code: "CALL_DEADLINE" }))
+        match tokio::time::timeout_at(self.limits.deadline, work).await {
+            // At that moment the server gives the transaction up, too, and may be first.
+            Ok(Err(DbError::Unavailable(_))) if Instant::now() >= self.limits.deadline => {
+                Err(DbError::Timeout { code: "CALL_DEADLINE" })
+            }
+            Ok(outcome) => outcome,
+            Err(_) => Err(DbError::Timeout { code: "CALL_DEADLINE" }),
+        }
     }
 
     pub(crate) fn rows_max(&self) -> u32 {
