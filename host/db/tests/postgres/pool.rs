@@ -24,10 +24,10 @@ async fn a_statement_runs_under_the_configured_settings() {
         config.work_mem_kib = 1_024;
         config.jit = true;
         config.statement_timeout_ms = 7_000;
-        config.application_name = "retail tools".to_owned();
+        config.application_name = "some tools".to_owned();
     })
     .await;
-    for (bed, expected) in [(&defaults, ["stockade", "off", "4MB", "20s"]), (&own, ["retail tools", "on", "1MB", "7s"])]
+    for (bed, expected) in [(&defaults, ["stockade", "off", "4MB", "20s"]), (&own, ["some tools", "on", "1MB", "7s"])]
     {
         sqlx::raw_sql(
             "CREATE FUNCTION app.setting(name text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_setting(name) $$;
