@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::Client,
-    cluster::{Cluster, TestDatabase},
+    cluster::{Cluster, PRODUCTS, TestDatabase},
 };
 
 /// What the reference plugins ask for, and `hostile` of `tests/guests` with them.
@@ -138,8 +138,8 @@ impl TestAppBuilder {
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n\
              [database]\nurl = \"{}\"\nreader_roles = [{readers}]\nsearch_path = [\"retail\", \"public\"]\n\
              context_key_file = \"{}\"\n{}\n\
-             [embedders.minilm]\nkind = \"candle\"\ndirectory = \"{}\"\n\
-             [collections.products]\nfunction = \"retail.search_products_by_description\"\nembedder = \"minilm\"\ndimension = 384\n\
+             [embedders.minilm]\nkind = \"candle\"\nmodel = \"all-MiniLM-L6-v2\"\ndirectory = \"{}\"\n\
+             [collections.products]\n{PRODUCTS}\n\
              [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n{}\n\
              [plugins.limits]\n{}\n{}\n",
             self.server,

@@ -19,6 +19,18 @@ use crate::environment::Environment;
 
 const TEMPLATE: &str = "zava_template";
 
+/// The keys of `[collections.products]`.
+pub const PRODUCTS: &str = "table = 'retail.product_search'
+key = 'product_id'
+embedding = 'description_embedding'
+columns = ['product_id', 'sku', 'product_name', 'product_description', 'category_name', 'base_price']
+embedder = 'minilm'
+dimension = 384
+words = 'search_words'
+filters = ['category_name', 'base_price', 'sku']
+text = 'search_text'
+model = 'embedding_model'";
+
 /// A running cluster, with the Zava data loaded into a template.
 pub struct Cluster {
     /// None while it is stopped.
@@ -119,11 +131,23 @@ impl Cluster {
             async move { model.embed(&texts).await.map_err(|e| zava_retail::BoxError::from(e.for_log())) }
         });
         zava_retail::load(&database.admin_url, options, &embed, &|_| {}).await.expect("the data");
+        let collection = toml::from_str(PRODUCTS).expect("a collection");
+        stockade_db::rebuild(
+            &database.admin_url,
+            "products",
+            &collection,
+            &self.embedder(),
+            Default::default(),
+            &|_| {},
+        )
+        .await
+        .unwrap_or_else(|e| panic!("the collection: {}", e.for_log()));
     }
 
     /// The configuration of the embedding model.
     pub fn embedder(&self) -> EmbedderConfig {
-        let table = format!("kind = 'candle'\ndirectory = '{}'", self.environment.model.display());
+        let model = self.environment.model.display();
+        let table = format!("kind = 'candle'\nmodel = 'all-MiniLM-L6-v2'\ndirectory = '{model}'");
         toml::from_str(&table).expect("a configuration")
     }
 

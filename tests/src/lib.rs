@@ -20,7 +20,7 @@ mod signer;
 
 pub use app::{TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
-pub use cluster::{Cluster, TestDatabase};
+pub use cluster::{Cluster, PRODUCTS, TestDatabase};
 pub use environment::Environment;
 pub use log::Log;
 pub use raw::{raw_guest, raw_guest_with, raw_manifest};

@@ -8,6 +8,10 @@ use crate::embedded::EmbeddedConfig;
 use crate::identity::ReaderRole;
 use crate::secret::Secret;
 
+mod search;
+
+pub use search::{CollectionConfig, EmbedderConfig, OpenAiConfig};
+
 /// `[database]`: where the data is, and the limits under which it is read.
 ///
 /// Exactly one of `url` and `embedded` is set.
@@ -167,50 +171,4 @@ fn default_breaker_open_ms() -> u64 {
 }
 fn default_statement_cache_capacity() -> usize {
     100
-}
-
-/// `[embedders.<name>]`: a model that turns texts into vectors.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum EmbedderConfig {
-    /// A BERT model that runs in this process, on the CPU.
-    Candle {
-        /// Holds `config.json`, `tokenizer.json` and `model.safetensors`.
-        directory: PathBuf,
-        /// Batches that run at the same time; each keeps a processor busy.
-        #[serde(default = "default_embed_concurrency_max")]
-        concurrency_max: usize,
-    },
-    /// An endpoint that speaks OpenAI's `/embeddings`.
-    OpenAi {
-        /// The whole address, e.g. `https://host/v1/embeddings`.
-        url: String,
-        /// The model's name.
-        model: String,
-        /// The file with the bearer token; without it none is sent.
-        api_key_file: Option<PathBuf>,
-        /// The endpoint has this many milliseconds to answer.
-        #[serde(default = "default_embed_timeout_ms")]
-        timeout_ms: u64,
-    },
-}
-
-fn default_embed_concurrency_max() -> usize {
-    2
-}
-fn default_embed_timeout_ms() -> u64 {
-    10_000
-}
-
-/// `[collections.<name>]`: rows with embeddings, and the one model that made them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectionConfig {
-    /// `schema.function`, which takes `(query_embedding vector, similarity_threshold float8,
-    /// max_results int)` and returns a table with a column `similarity float8`.
-    pub function: String,
-    /// The name of the embedder.
-    pub embedder: String,
-    /// Elements of each vector.
-    pub dimension: u32,
 }

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
 use crate::audit::{self, AuditKey, AuditLine};
+use crate::collection::{Collections, VectorType};
 use crate::config::{CollectionConfig, DatabaseConfig};
 use crate::context::ContextKey;
 use crate::decode::{self, Kind, TypeOf};
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) replicas: Replicas,
     pub(crate) retries: Retries,
     embedders: Embedders,
+    collections: Collections,
     embedded: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
     analyses: Mutex<HashMap<String, Arc<Analysis>>>,
     types: RwLock<HashMap<u32, TypeOf>>,
@@ -90,6 +92,7 @@ impl Database {
             replicas: Replicas::new(replicas, config),
             retries: Retries::new(config),
             embedders,
+            collections: Collections::new(),
             embedded: tokio::sync::Mutex::new(embedded),
             analyses: Mutex::default(),
             types: RwLock::default(),
@@ -110,6 +113,9 @@ impl Database {
         checks::fitness(self.control(), &self.inner.config).await?;
         checks::signing_key(self).await?;
         audit::check(self.control(), &self.inner.config.reader_roles).await?;
+        for (name, collection) in &self.inner.config.collections {
+            self.collection_ready(name, collection).await?;
+        }
         self.read_catalogue().await.map(drop)
     }
 
@@ -146,6 +152,20 @@ impl Database {
             .collections
             .get(name)
             .ok_or_else(|| DbError::forbidden("COLLECTION_NOT_GRANTED", format!("there is no collection {name}")))
+    }
+
+    /// How the collection's vectors are held; an error where its embeddings are not the configured model's.
+    pub(crate) async fn collection_ready(
+        &self,
+        name: &str,
+        collection: &CollectionConfig,
+    ) -> Result<VectorType, DbError> {
+        let ready = self.inner.collections.ready(self.control(), &self.inner.config, name, collection);
+        within_control_time(ready).await
+    }
+
+    pub(crate) fn collections(&self) -> &Collections {
+        &self.inner.collections
     }
 
     /// The guard's verdict on a plugin's statement, and where its text ends, in bytes.
@@ -327,13 +347,7 @@ fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
         return wrong("…_timeout_ms, replica_lag_ms_max: expected 1 to 2147483647");
     }
     for (name, collection) in &config.collections {
-        let parts: Vec<&str> = collection.function.split('.').collect();
-        if parts.len() != 2 || !parts.iter().all(|part| is_plain_identifier(part)) {
-            return Err(DbError::rejected(
-                "CONFIG_COLLECTION",
-                format!("[collections.{name}] function: expected schema.function"),
-            ));
-        }
+        collection.check(name)?;
     }
     Ok(())
 }

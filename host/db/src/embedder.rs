@@ -7,6 +7,9 @@ use crate::error::DbError;
 
 mod candle;
 mod openai;
+mod remembered;
+
+use remembered::Remembered;
 
 /// The most texts of one call.
 const TEXTS_MAX: usize = 64;
@@ -22,28 +25,39 @@ pub trait Embedder: Send + Sync {
 
 /// The configured models, by name. Each is loaded when it is first used.
 pub(crate) struct Embedders {
-    by_name: BTreeMap<String, Arc<dyn Embedder>>,
+    by_name: BTreeMap<String, Remembered>,
 }
 
 impl Embedders {
     /// Checks the configuration and reads no model.
     pub(crate) fn new(config: &DatabaseConfig) -> Result<Self, DbError> {
+        let mut dimensions: BTreeMap<&str, u32> = BTreeMap::new();
         for (name, collection) in &config.collections {
-            if !config.embedders.contains_key(&collection.embedder) {
-                return Err(DbError::rejected(
-                    "CONFIG_COLLECTION",
-                    format!("[collections.{name}] embedder: there is no [embedders.{}]", collection.embedder),
+            let wrong = |message: String| {
+                Err(DbError::rejected("CONFIG_COLLECTION", format!("[collections.{name}] {message}")))
+            };
+            let embedder = &collection.embedder;
+            if !config.embedders.contains_key(embedder) {
+                return wrong(format!("embedder: there is no [embedders.{embedder}]"));
+            }
+            let dimension = *dimensions.entry(embedder).or_insert(collection.dimension);
+            if dimension != collection.dimension {
+                return wrong(format!(
+                    "dimension: another collection of [embedders.{embedder}] has {dimension}, this one {}",
+                    collection.dimension
                 ));
             }
         }
         let mut by_name = BTreeMap::new();
-        for (name, config) in &config.embedders {
-            by_name.insert(name.clone(), build(name, config)?);
+        for (name, embedder) in &config.embedders {
+            let dimension = dimensions.get(name.as_str()).copied();
+            let remembered = Remembered::new(name, build(name, embedder)?, dimension, embedder.cache_bytes_max());
+            by_name.insert(name.clone(), remembered);
         }
         Ok(Self { by_name })
     }
 
-    /// Embeds for a collection, and checks that the model gives what the collection needs.
+    /// Embeds for a collection.
     pub(crate) async fn embed(
         &self,
         collection: &CollectionConfig,
@@ -61,23 +75,10 @@ impl Embedders {
                 format!("a text has {} bytes, expected at most {TEXT_BYTES_MAX}", text.len()),
             ));
         }
-        if texts.is_empty() {
-            return Ok(Vec::new());
-        }
         let name = &collection.embedder;
         let embedder =
             self.by_name.get(name).ok_or_else(|| DbError::internal(format!("there is no embedder {name}")))?;
-        let vectors = embedder.embed(texts).await?;
-        let fits =
-            |vector: &Vec<f32>| vector.len() == collection.dimension as usize && vector.iter().all(|e| e.is_finite());
-        if vectors.len() != texts.len() || !vectors.iter().all(fits) {
-            return Err(DbError::internal(format!(
-                "the embedder {name} gave vectors that do not fit: expected {} of dimension {}",
-                texts.len(),
-                collection.dimension
-            )));
-        }
-        Ok(vectors)
+        embedder.embed(texts).await
     }
 }
 
@@ -88,11 +89,9 @@ pub fn embedder(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, DbError> {
 
 fn build(name: &str, config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, DbError> {
     Ok(match config {
-        EmbedderConfig::Candle { directory, concurrency_max } => {
+        EmbedderConfig::Candle { directory, concurrency_max, .. } => {
             Arc::new(candle::CandleEmbedder::new(directory.clone(), (*concurrency_max).max(1)))
         }
-        EmbedderConfig::OpenAi { url, model, api_key_file, timeout_ms } => {
-            Arc::new(openai::OpenAiEmbedder::new(name, url, model, api_key_file.as_deref(), *timeout_ms)?)
-        }
+        EmbedderConfig::OpenAi(config) => Arc::new(openai::OpenAiEmbedder::new(name, config)?),
     })
 }

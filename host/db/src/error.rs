@@ -5,7 +5,7 @@ use std::fmt;
 ///
 /// `Display` never shows more than the plugin or its caller may read. What belongs into the
 /// operator's log is reached through [`DbError::for_log`] alone.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
     /// The guard refused the statement, or an argument is out of its bounds. The text is safe to show.
     #[error("{code}: {message}")]
@@ -34,7 +34,7 @@ pub enum DbError {
     /// The statement's or the call's time ran out, or none of the pool's connections came free.
     #[error("{code}")]
     Timeout {
-        /// `STATEMENT_TIMEOUT`, `LOCK_TIMEOUT`, `CALL_DEADLINE` or `POOL_TIMEOUT`.
+        /// `STATEMENT_TIMEOUT`, `LOCK_TIMEOUT`, `CALL_DEADLINE`, `POOL_TIMEOUT` or `EMBEDDING_TIMEOUT`.
         code: &'static str,
     },
     /// The database or a model endpoint cannot be reached, or is not fit to serve from.
@@ -84,6 +84,7 @@ impl DbError {
 }
 
 /// A text for the log. `Debug` does not show it, and `Display` does not exist.
+#[derive(Clone)]
 pub struct Inner(String);
 
 impl Inner {

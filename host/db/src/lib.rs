@@ -16,6 +16,7 @@
 
 mod audit;
 mod breaker;
+mod collection;
 mod config;
 mod context;
 mod cursor;
@@ -41,7 +42,8 @@ mod value;
 
 pub use audit::{AuditDecision, AuditKey, AuditKind, AuditLine, AuditRecord};
 pub use breaker::BreakerState;
-pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig};
+pub use collection::{RebuildOptions, RebuildProgress, Rebuilt, rebuild};
+pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig, OpenAiConfig};
 pub use context::ContextKey;
 pub use cursor::Cursor;
 pub use database::Database;
@@ -51,6 +53,6 @@ pub use guard::judge_statement;
 pub use identity::{Identity, PrincipalId, ReaderRole, TenantId};
 pub use scope::{SqlScope, TableName};
 pub use secret::Secret;
-pub use session::{Session, SessionLimits, Usage};
+pub use session::{Comparison, Condition, Session, SessionLimits, Usage};
 pub use stats::{DatabaseStats, ReplicaStats};
 pub use value::{Column, ColumnValues, FixedPoint, Packed, ResultSet, Statement, Value, VectorArray};

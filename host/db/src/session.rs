@@ -19,11 +19,13 @@ use crate::value::{ResultSet, Statement, Value};
 mod describe;
 mod gather;
 mod meter;
+mod search;
 
 pub(crate) use describe::{Key as DescriptionKey, describe};
 pub(crate) use gather::Gather;
 pub(crate) use meter::Meter;
 pub use meter::Usage;
+pub use search::{Comparison, Condition};
 
 /// The most statements of one [`Session::query_all`].
 const STATEMENTS_MAX: usize = 32;
@@ -114,49 +116,6 @@ impl Session {
         Ok(Cursor::new(session, lease, admitted))
     }
 
-    /// The collection's rows nearest to `embedding` that the caller may see, nearest first. At most
-    /// `rows_max` are asked for, so the result is never truncated by it.
-    pub async fn search(
-        &self,
-        collection: &str,
-        embedding: Vec<f32>,
-        rows_max: u32,
-        similarity_min: f64,
-    ) -> Result<ResultSet, DbError> {
-        if !self.limits.collections.contains(collection) {
-            return Err(DbError::forbidden(
-                "COLLECTION_NOT_GRANTED",
-                format!("the collection {collection} was not granted"),
-            ));
-        }
-        let config = self.database.collection(collection)?;
-        if embedding.len() != config.dimension as usize || !embedding.iter().all(|element| element.is_finite()) {
-            return Err(DbError::rejected(
-                "ARGUMENT_EMBEDDING",
-                format!("expected {} finite elements, found {}", config.dimension, embedding.len()),
-            ));
-        }
-        if !(-1.0..=1.0).contains(&similarity_min) {
-            return Err(DbError::rejected("ARGUMENT_SIMILARITY", "similarity-min: expected a number from -1 to 1"));
-        }
-        let rows_max = rows_max.min(self.limits.rows_max);
-        let (schema, function) = config.function.split_once('.').unwrap_or(("", &config.function));
-        let parameters = vec![
-            Value::Floats(embedding),
-            Value::Float(similarity_min),
-            Value::Integer(i64::from(rows_max.min(i32::MAX as u32))),
-        ];
-        let admitted = Admitted {
-            cursor: cursor_name(0, &parameters),
-            statement: Statement {
-                text: format!("SELECT * FROM \"{schema}\".\"{function}\"($1::vector, $2, $3::int4)"),
-                parameters,
-            },
-        };
-        let mut results = self.run(vec![admitted], rows_max, Isolation::ReadCommitted).await?;
-        results.pop().ok_or_else(|| DbError::internal("a search without a result"))
-    }
-
     /// What the session has taken so far.
     pub fn usage(&self) -> Usage {
         self.meter.usage()
@@ -169,10 +128,20 @@ impl Session {
         Ok(Admitted { cursor: cursor_name(index, &statement.parameters), statement })
     }
 
-    /// Four round trips for one statement that the connection has seen before: begin, context,
-    /// DECLARE, and FETCH with COMMIT.
     async fn run(
         &self,
+        admitted: Vec<Admitted>,
+        rows_max: u32,
+        isolation: Isolation,
+    ) -> Result<Vec<ResultSet>, DbError> {
+        self.run_under(&[], admitted, rows_max, isolation).await
+    }
+
+    /// Four round trips for one statement that the connection has seen before: begin, context,
+    /// DECLARE, and FETCH with COMMIT. `settings`, each a `SET LOCAL` of the host's own, hold for the FETCH.
+    async fn run_under(
+        &self,
+        settings: &[String],
         admitted: Vec<Admitted>,
         rows_max: u32,
         isolation: Isolation,
@@ -187,7 +156,8 @@ impl Session {
             let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
             loop {
                 let arguments = prepared.take().map_or_else(|| prepare(&admitted), Ok)?;
-                let Err(error) = self.attempt(&admitted, arguments, rows_max, isolation, &mut gathers).await else {
+                let Err(error) = self.attempt(settings, &admitted, arguments, rows_max, isolation, &mut gathers).await
+                else {
                     break;
                 };
                 if !attempts.again(&error).await {
@@ -211,6 +181,7 @@ impl Session {
     /// The statements once, in one transaction.
     async fn attempt(
         &self,
+        settings: &[String],
         admitted: &[Admitted],
         arguments: Vec<PgArguments>,
         rows_max: u32,
@@ -224,7 +195,7 @@ impl Session {
                 return Err(give_up(lease, error).await);
             }
         }
-        match self.fetch(&mut lease, admitted, rows_max, gathers).await {
+        match self.fetch(&mut lease, settings, admitted, rows_max, gathers).await {
             Ok(()) => Ok(()),
             Err(error) => Err(give_up(lease, error).await),
         }
@@ -261,15 +232,16 @@ impl Session {
     async fn fetch(
         &self,
         lease: &mut Lease,
+        settings: &[String],
         admitted: &[Admitted],
         rows_max: u32,
         gathers: &mut [Gather],
     ) -> Result<(), DbError> {
         let count = u64::from(rows_max) + 1;
-        let mut sql: String =
-            admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}; ", one.cursor)).collect();
-        sql.push_str("COMMIT");
-        lease.fetch(sql, true, &mut GatherAll { database: &self.database, gathers }).await
+        let fetches = admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}", one.cursor));
+        let sql = settings.iter().cloned().chain(fetches).chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
+        let mut gather = GatherAll { database: &self.database, before: settings.len(), gathers };
+        lease.fetch(sql, true, &mut gather).await
     }
 
     /// A transaction as the caller.
@@ -341,12 +313,14 @@ fn prepare(admitted: &[Admitted]) -> Result<Vec<PgArguments>, DbError> {
 /// The rows of several statements, each to its own result.
 struct GatherAll<'a> {
     database: &'a Database,
+    /// Statements before the first that has rows.
+    before: usize,
     gathers: &'a mut [Gather],
 }
 
 impl TakeRow for GatherAll<'_> {
     async fn take(&mut self, statement: usize, row: PgRow) -> Result<(), DbError> {
-        match self.gathers.get_mut(statement) {
+        match statement.checked_sub(self.before).and_then(|index| self.gathers.get_mut(index)) {
             Some(gather) => gather.take(self.database, &row).await,
             None => Err(DbError::internal("more results than statements")),
         }

@@ -17,6 +17,7 @@ const ROLES: &str = include_str!("../../../migrations/host/001_roles.sql");
 const CONTEXT: &str = include_str!("../../../migrations/host/002_context.sql");
 const LOCKDOWN: &str = include_str!("../../../migrations/host/003_lockdown.sql");
 const AUDIT: &str = include_str!("../../../migrations/host/004_audit.sql");
+const COLLECTIONS: &str = include_str!("../../../migrations/host/005_collections.sql");
 
 /// The advisory lock that keeps two runs on one database apart: "stockade" in ASCII.
 const SETUP_LOCK: i64 = 0x7374_6f63_6b61_6465;
@@ -79,7 +80,9 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
     }
     let new_key = register(&mut transaction, key).await?;
     let left = sqlx::raw_sql(LOCKDOWN).fetch_all(&mut *transaction).await.map_err(setup_failed)?;
-    sqlx::raw_sql(AUDIT).execute(&mut *transaction).await.map_err(setup_failed)?;
+    for sql in [AUDIT, COLLECTIONS] {
+        sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(setup_failed)?;
+    }
     let key_is = if new_key { "new" } else { "known" };
     let detail =
         format!("login {}, readers {}, signing key {} ({key_is})", config.login_role, readers.join(", "), key.id());

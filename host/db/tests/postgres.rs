@@ -16,6 +16,10 @@ mod cancel;
 mod context;
 #[path = "postgres/embedded.rs"]
 mod embedded;
+#[path = "postgres/embedder.rs"]
+mod embedder;
+#[path = "postgres/endpoint.rs"]
+mod endpoint;
 #[path = "postgres/faults.rs"]
 mod faults;
 #[path = "postgres/fitness.rs"]
@@ -28,8 +32,14 @@ mod pool;
 mod pooler;
 #[path = "postgres/query.rs"]
 mod query;
+#[path = "postgres/rebuild.rs"]
+mod rebuild;
+#[path = "postgres/recall.rs"]
+mod recall;
 #[path = "postgres/replica.rs"]
 mod replica;
+#[path = "postgres/search.rs"]
+mod search;
 #[path = "postgres/share.rs"]
 mod share;
 #[path = "postgres/types.rs"]

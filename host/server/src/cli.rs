@@ -17,6 +17,22 @@ pub(crate) struct ConfigArg {
     pub(crate) config: Option<PathBuf>,
 }
 
+#[derive(Args)]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// The name of a table in [collections].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: String,
+    /// The `postgres://` URL of an administrator whom row security does not bind, or `-` to read it from
+    /// standard input, where no list of processes shows it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin_url: String,
+    /// Rows of one transaction.
+    #[arg(long, value_name = "ROWS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) batch_rows: u32,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve over HTTP.
@@ -32,6 +48,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         admin_url: String,
     },
+    /// Embed the rows of a collection that have no embedding, or another model's. May be broken off and
+    /// run again: it goes on where it was.
+    Embed(EmbedArgs),
     /// Pack or inspect a plugin.
     #[command(subcommand)]
     Plugin(PluginCommand),

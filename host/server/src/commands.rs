@@ -17,6 +17,10 @@ use uuid::Uuid;
 
 use crate::{cli::ConfigArg, signals};
 
+mod embed;
+
+pub(crate) use embed::embed;
+
 fn load(arg: ConfigArg, environment: &Environment) -> anyhow::Result<Config> {
     let path = arg.config.or_else(|| environment.config.clone()).ok_or(ConfigError::Missing)?;
     let config = Config::load(&path)?;
@@ -64,15 +68,7 @@ pub(crate) async fn stdio(arg: ConfigArg, environment: &Environment) -> anyhow::
 
 pub(crate) async fn migrate(arg: ConfigArg, admin_url: String, environment: &Environment) -> anyhow::Result<()> {
     let config = load(arg, environment)?;
-    let admin_url = if admin_url == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read the administrator's URL from standard input")?;
-        text.trim().to_owned()
-    } else {
-        admin_url
-    };
+    let admin_url = read_admin_url(admin_url)?;
     let key = context_key(&config.database.context_key_file)?;
     let setup = setup_config(&config.database)?;
     setup::apply(&admin_url, &setup, &key)
@@ -80,6 +76,16 @@ pub(crate) async fn migrate(arg: ConfigArg, admin_url: String, environment: &Env
         .map_err(|error| anyhow::anyhow!("cannot prepare the database: {}", error.for_log()))?;
     println!("prepared: login {}, {} reader roles, schema stockade", setup.login_role, setup.reader_roles.len());
     Ok(())
+}
+
+/// The URL, from standard input where it is `-`.
+fn read_admin_url(admin_url: String) -> anyhow::Result<String> {
+    if admin_url != "-" {
+        return Ok(admin_url);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read the administrator's URL from standard input")?;
+    Ok(text.trim().to_owned())
 }
 
 /// The key in the file; a new one where there is no file.

@@ -23,11 +23,12 @@ use jiff::Timestamp;
 
 use crate::log::Level;
 use crate::sql::{Statement, Value};
-use crate::vector::SearchFor;
+use crate::vector::{Condition, SearchFor};
 use crate::{Error, ResultSet, Tool};
 
 type OnQuery = Box<dyn FnMut(&Statement, u32) -> Result<ResultSet, Error>>;
 type OnSearch = Box<dyn FnMut(&str, &SearchFor, u32, f64) -> Result<ResultSet, Error>>;
+type OnSearchHybrid = Box<dyn FnMut(&str, &str, &[Condition], u32) -> Result<ResultSet, Error>>;
 
 thread_local! {
     static CURRENT: RefCell<Option<Host>> = const { RefCell::new(None) };
@@ -39,6 +40,7 @@ pub struct Host {
     now: Timestamp,
     query: OnQuery,
     search: OnSearch,
+    search_hybrid: OnSearchHybrid,
     cache: std::collections::HashMap<String, Vec<u8>>,
     log: Vec<(Level, String)>,
 }
@@ -58,6 +60,9 @@ impl Host {
                 Err(Error::unexpected("NO_ANSWER", format!("no answer for {}", statement.text)))
             }),
             search: Box::new(|collection, _, _, _| {
+                Err(Error::unexpected("NO_ANSWER", format!("no answer for {collection}")))
+            }),
+            search_hybrid: Box::new(|collection, _, _, _| {
                 Err(Error::unexpected("NO_ANSWER", format!("no answer for {collection}")))
             }),
             cache: std::collections::HashMap::new(),
@@ -85,6 +90,15 @@ impl Host {
         search: impl FnMut(&str, &SearchFor, u32, f64) -> Result<ResultSet, Error> + 'static,
     ) -> Self {
         Self { search: Box::new(search), ..self }
+    }
+
+    /// Answer hybrid searches: collection, text, conditions, rows at most.
+    #[must_use]
+    pub fn on_search_hybrid(
+        self,
+        search: impl FnMut(&str, &str, &[Condition], u32) -> Result<ResultSet, Error> + 'static,
+    ) -> Self {
+        Self { search_hybrid: Box::new(search), ..self }
     }
 
     /// Run `body` with this host.

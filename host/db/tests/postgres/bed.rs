@@ -32,6 +32,7 @@ const SCHEMA: &str = "
     CREATE POLICY own ON app.notes USING (tenant = (SELECT stockade.claims() ->> 'tenant'));
     CREATE TABLE app.things (id int PRIMARY KEY, name text, embedding vector(3));
     INSERT INTO app.things VALUES (1, 'near', '[1,0,0]'), (2, 'far', '[0,1,0]'), (3, 'between', '[1,1,0]');
+    INSERT INTO stockade.collections VALUES ('app.things', 'embedding', 'three', 3, true);
     CREATE FUNCTION app.nearest(query_embedding vector, similarity_threshold float8, max_results int)
       RETURNS TABLE (id int, name text, similarity float8) LANGUAGE sql STABLE AS
       $$ SELECT t.id, t.name, 1 - (t.embedding <=> query_embedding) FROM app.things AS t
@@ -81,6 +82,13 @@ impl Bed {
         Self { admin, config, database, admin_url, name, _key: directory }
     }
 
+    /// The host again, with another configuration: for what a test has put into the database.
+    pub(crate) async fn reconnect(&mut self, change: impl FnOnce(&mut DatabaseConfig)) {
+        change(&mut self.config);
+        self.database.close().await;
+        self.database = Database::connect(&self.config).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    }
+
     pub(crate) fn session(&self, tenant: &str) -> Session {
         self.session_with(tenant, |_| {})
     }
@@ -119,12 +127,24 @@ pub(crate) fn config(url: &str, key_file: PathBuf) -> DatabaseConfig {
     let mut config = toml::from_str::<File>(&text).unwrap().database;
     assert!(!format!("{config:?}").contains("test_login"), "the url is a secret");
     let model = std::env::var_os("STOCKADE_MODEL_DIR").map_or_else(|| PathBuf::from("/nonexistent"), PathBuf::from);
-    config.embedders =
-        BTreeMap::from([("minilm".to_owned(), EmbedderConfig::Candle { directory: model, concurrency_max: 1 })]);
-    let collection =
-        |dimension| CollectionConfig { function: "app.nearest".to_owned(), embedder: "minilm".to_owned(), dimension };
-    config.collections = BTreeMap::from([("things".to_owned(), collection(3)), ("texts".to_owned(), collection(384))]);
+    let embedder = |name: &str| EmbedderConfig::Candle {
+        model: name.to_owned(),
+        directory: model.clone(),
+        concurrency_max: 1,
+        cache_bytes_max: 1 << 20,
+    };
+    config.embedders = BTreeMap::from([("three".to_owned(), embedder("three"))]);
+    config.collections = BTreeMap::from([("things".to_owned(), collection(THINGS))]);
     config
+}
+
+/// The collection `things`, of three rows and three dimensions.
+const THINGS: &str = "table = 'app.things'\nkey = 'id'\nembedding = 'embedding'\ncolumns = ['id', 'name']
+    embedder = 'three'\ndimension = 3";
+
+/// From its table in a configuration.
+pub(crate) fn collection(table: &str) -> CollectionConfig {
+    toml::from_str(table).unwrap()
 }
 
 pub(crate) fn identity(tenant: &str) -> Identity {

@@ -27,8 +27,7 @@ async fn a_statement_runs_under_the_configured_settings() {
         config.application_name = "some tools".to_owned();
     })
     .await;
-    for (bed, expected) in [(&defaults, ["stockade", "off", "4MB", "20s"]), (&own, ["some tools", "on", "1MB", "7s"])]
-    {
+    for (bed, expected) in [(&defaults, ["stockade", "off", "4MB", "20s"]), (&own, ["some tools", "on", "1MB", "7s"])] {
         sqlx::raw_sql(
             "CREATE FUNCTION app.setting(name text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_setting(name) $$;
              GRANT EXECUTE ON FUNCTION app.setting(text) TO test_reader",

@@ -140,8 +140,8 @@ impl Config {
         for embedder in embedders.values_mut() {
             match embedder {
                 EmbedderConfig::Candle { directory, .. } => resolve(directory),
-                EmbedderConfig::OpenAi { api_key_file, .. } => {
-                    api_key_file.as_mut().map(resolve);
+                EmbedderConfig::OpenAi(config) => {
+                    config.api_key_file.as_mut().map(resolve);
                 }
             }
         }

@@ -22,7 +22,13 @@ const HITS_MIN: usize = 26;
 fn model() -> Arc<dyn stockade_db::Embedder> {
     let directory = std::env::var_os(MODEL_DIR).filter(|value| !value.is_empty()).map(PathBuf::from);
     let directory = directory.expect("STOCKADE_MODEL_DIR names the folder of the model; cargo xtask test sets it");
-    stockade_db::embedder(&EmbedderConfig::Candle { directory, concurrency_max: 2 }).unwrap()
+    stockade_db::embedder(&EmbedderConfig::Candle {
+        model: "all-MiniLM-L6-v2".to_owned(),
+        directory,
+        concurrency_max: 2,
+        cache_bytes_max: 0,
+    })
+    .unwrap()
 }
 
 /// Types and categories of the first products, nearest first.

@@ -99,7 +99,7 @@ pub(crate) mod sql {
 }
 
 pub(crate) mod vector {
-    use crate::vector::SearchFor;
+    use crate::vector::{Condition, SearchFor};
     use crate::{Error, ResultSet};
 
     pub(crate) fn embed(_collection: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, Error> {
@@ -113,5 +113,14 @@ pub(crate) mod vector {
         similarity_min: f64,
     ) -> Result<ResultSet, Error> {
         super::with(|host| (host.search)(collection, what, rows_max, similarity_min))
+    }
+
+    pub(crate) fn search_hybrid(
+        collection: &str,
+        text: &str,
+        conditions: &[Condition],
+        rows_max: u32,
+    ) -> Result<ResultSet, Error> {
+        super::with(|host| (host.search_hybrid)(collection, text, conditions, rows_max))
     }
 }

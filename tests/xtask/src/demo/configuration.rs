@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use stockade_server::config::TokenDigest;
 
 use super::database::{DATABASE, Prepared, Source};
+use super::embedder;
 use super::folder::{Folder, Secrets, write_private};
 use crate::plugins::{self, Plugin};
 
@@ -42,12 +43,8 @@ pub(super) fn write(
     let configuration = json!({
         "server": { "listen": address },
         "database": database,
-        "embedders": { "minilm": { "kind": "candle", "directory": model } },
-        "collections": { "products": {
-            "function": "retail.search_products_by_description",
-            "embedder": "minilm",
-            "dimension": zava_retail::EMBEDDING_DIMENSION,
-        } },
+        "embedders": { "minilm": embedder::configuration(model) },
+        "collections": { embedder::COLLECTION: embedder::collection() },
         "plugins": {
             "directory": directory,
             "grants_file": grants_file,

@@ -101,6 +101,7 @@ async fn fill(
         "could not bring the schema `retail` up to date (`cargo demo --fresh` makes the embedded database anew)",
     )?;
     if let Some(loaded) = zava_retail::loaded(admin_url).await?.filter(|_| !reload) {
+        embedder::record(admin_url, model).await?;
         return Ok(loaded);
     }
     eprintln!("==> making and loading the data of Zava Retail (once)");
@@ -108,7 +109,9 @@ async fn fill(
     let bars = Bars::new();
     let loaded = zava_retail::load(admin_url, LoadOptions::demo(), &embedder, &|progress| bars.show(progress)).await;
     bars.finish();
-    loaded.context("loading the data of Zava Retail")
+    let loaded = loaded.context("loading the data of Zava Retail")?;
+    embedder::record(admin_url, model).await?;
+    Ok(loaded)
 }
 
 /// The administrator's URL, for the server's login.

@@ -1,0 +1,120 @@
+//! What was embedded is remembered, and what is being embedded is not asked for again.
+//!
+//! A model is a function: the same text gives the same vector, whoever asks. So this is shared by all
+//! callers; how fast an answer comes says whether somebody asked for the text before, and nothing more.
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared, try_join_all};
+use sha2::{Digest as _, Sha256};
+
+use super::Embedder;
+use crate::error::DbError;
+
+/// What an entry takes besides its vector, in bytes: the digest and the cache's own.
+const ENTRY_BYTES: usize = 200;
+
+/// SHA-256 of a text.
+type Digest = [u8; 32];
+type Vector = Arc<[f32]>;
+/// One text's vector, in the making; several may wait for it. The work goes on as long as one of them does.
+type Flight = Shared<BoxFuture<'static, Result<Vector, DbError>>>;
+/// Several texts' vectors, in the making.
+type Batch = Shared<BoxFuture<'static, Result<Arc<[Vector]>, DbError>>>;
+
+/// An embedder with a memory.
+pub(super) struct Remembered {
+    name: String,
+    embedder: Arc<dyn Embedder>,
+    /// None where no collection says.
+    dimension: Option<u32>,
+    known: moka::sync::Cache<Digest, Vector>,
+    flights: Mutex<HashMap<Digest, WeakShared<BoxFuture<'static, Result<Vector, DbError>>>>>,
+}
+
+impl Remembered {
+    pub(super) fn new(name: &str, embedder: Arc<dyn Embedder>, dimension: Option<u32>, bytes_max: u64) -> Self {
+        let weigher = |_: &Digest, vector: &Vector| {
+            u32::try_from(vector.len() * size_of::<f32>() + ENTRY_BYTES).unwrap_or(u32::MAX)
+        };
+        let known = moka::sync::Cache::builder().max_capacity(bytes_max).weigher(weigher).build();
+        Self { name: name.to_owned(), embedder, dimension, known, flights: Mutex::default() }
+    }
+
+    /// One vector a text, in order, of the collections' dimension.
+    pub(super) async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
+        let vectors = try_join_all(self.flights(texts)).await?;
+        Ok(vectors.iter().map(|vector| vector.to_vec()).collect())
+    }
+
+    /// A flight for each text; those that nobody is after yet are one batch.
+    fn flights(&self, texts: &[String]) -> Vec<Flight> {
+        let digests: Vec<Digest> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();
+        let mut by_digest: HashMap<Digest, Flight> = HashMap::new();
+        let mut missing: Vec<(Digest, String)> = Vec::new();
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        for (digest, text) in digests.iter().zip(texts) {
+            let known = self.known.get(digest).map(|vector| async move { Ok(vector) }.boxed().shared());
+            if let Some(flight) = known.or_else(|| flights.get(digest).and_then(WeakShared::upgrade)) {
+                by_digest.insert(*digest, flight);
+            } else if !missing.iter().any(|(other, _)| other == digest) {
+                missing.push((*digest, text.clone()));
+            }
+        }
+        if !missing.is_empty() {
+            // Those that nobody waits for any more.
+            flights.retain(|_, flight| flight.upgrade().is_some());
+            let wanted: Vec<Digest> = missing.iter().map(|(digest, _)| *digest).collect();
+            let batch = self.batch(missing);
+            for (place, digest) in wanted.into_iter().enumerate() {
+                let flight = one_of(batch.clone(), place);
+                flights.extend(flight.downgrade().map(|weak| (digest, weak)));
+                by_digest.insert(digest, flight);
+            }
+        }
+        digests.iter().filter_map(|digest| by_digest.get(digest).cloned()).collect()
+    }
+
+    fn batch(&self, missing: Vec<(Digest, String)>) -> Batch {
+        let (digests, texts): (Vec<Digest>, Vec<String>) = missing.into_iter().unzip();
+        let (embedder, known) = (Arc::clone(&self.embedder), self.known.clone());
+        let (name, dimension) = (self.name.clone(), self.dimension);
+        async move {
+            let vectors = embedder.embed(&texts).await?;
+            check(&name, dimension, texts.len(), &vectors)?;
+            let vectors: Arc<[Vector]> = vectors.into_iter().map(Vector::from).collect();
+            for (digest, vector) in digests.into_iter().zip(vectors.iter()) {
+                known.insert(digest, Arc::clone(vector));
+            }
+            Ok(vectors)
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+fn one_of(batch: Batch, place: usize) -> Flight {
+    let one = async move {
+        let vectors = batch.await?;
+        vectors.get(place).cloned().ok_or_else(|| DbError::internal("a batch without one of its vectors"))
+    };
+    one.boxed().shared()
+}
+
+/// Nothing unfit is remembered.
+fn check(name: &str, dimension: Option<u32>, texts: usize, vectors: &[Vec<f32>]) -> Result<(), DbError> {
+    let fits = |vector: &Vec<f32>| {
+        dimension.is_none_or(|dimension| vector.len() == dimension as usize) && vector.iter().all(|e| e.is_finite())
+    };
+    if vectors.len() == texts && vectors.iter().all(fits) {
+        return Ok(());
+    }
+    let expected = dimension.map_or_else(String::new, |dimension| format!(" of {dimension} finite elements"));
+    Err(DbError::internal(format!(
+        "the embedder {name} gave {} vectors, the first of {} elements; expected {texts}{expected}: check `model` in \
+         [embedders.{name}] and `dimension` of its collections",
+        vectors.len(),
+        vectors.first().map_or(0, Vec::len),
+    )))
+}

@@ -1,0 +1,259 @@
+//! An embedding service that does what it should, and one that does not.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use stockade_db::{DbError, EmbedderConfig};
+
+use crate::bed::{Bed, collection, sql};
+use crate::endpoint::{Endpoint, Reply};
+
+const THINGS: &str = "table = 'app.things'\nkey = 'id'\nembedding = 'embedding'\ncolumns = ['id']\ndimension = 3";
+
+/// `[embedders.<name>]` of an endpoint, with keys of the test's.
+fn openai(url: &str, keys: &str) -> EmbedderConfig {
+    toml::from_str(&format!("kind = 'openai'\nurl = '{url}'\nmodel = 'three'\n{keys}")).unwrap()
+}
+
+/// A host with an embedder and a collection for each name.
+async fn bed(embedders: Vec<(&str, EmbedderConfig)>) -> Bed {
+    Bed::with(|config| {
+        for (name, embedder) in embedders {
+            config.embedders.insert(name.to_owned(), embedder);
+            config.collections.insert(name.to_owned(), collection(&format!("{THINGS}\nembedder = '{name}'")));
+        }
+    })
+    .await
+}
+
+/// A vector that tells the text's length and its last byte.
+fn vector(text: &str) -> Vec<f32> {
+    vec![text.len() as f32, f32::from(text.bytes().last().unwrap_or(0)), 1.0]
+}
+
+fn right(texts: &[String]) -> Reply {
+    Reply::vectors(&texts.iter().map(|text| vector(text)).collect::<Vec<_>>())
+}
+
+fn texts(count: usize, of: &str) -> Vec<String> {
+    (0..count).map(|number| format!("{of} {number}")).collect()
+}
+
+fn code(outcome: &Result<Vec<Vec<f32>>, DbError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(DbError::Timeout { code }) => code,
+        Err(DbError::Rejected { code, .. }) => code,
+        Err(DbError::Unavailable(_) | DbError::Internal(_)) => "UNEXPECTED",
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn texts_go_in_batches_and_come_back_in_order_each_asked_for_once() {
+    let endpoint = Endpoint::start(|_, texts| async move { right(&texts) }.boxed()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    std::fs::write(&key_file, "s3cret\n").unwrap();
+    let keys = format!("batch_max = 16\nconcurrency_max = 2\napi_key_file = '{}'\n", key_file.display());
+    let azure = format!("{}/deployments/d/embeddings?api-version=2024-10-21", endpoint.url);
+    let bed = bed(vec![
+        ("plain", openai(&endpoint.url, &keys)),
+        ("azure", openai(&azure, &format!("{keys}api_key_header = 'api-key'"))),
+    ])
+    .await;
+    let mut asked = texts(60, "text");
+    asked.extend(texts(4, "text"));
+    let vectors = bed.database.embed("plain", &asked).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    for (text, found) in asked.iter().zip(&vectors) {
+        let length = vector(text).iter().map(|e| e * e).sum::<f32>().sqrt();
+        assert!((found[0] - vector(text)[0] / length).abs() < 1e-6, "{text}: {found:?}");
+        assert!((found[1] - vector(text)[1] / length).abs() < 1e-6, "{text}: {found:?}");
+    }
+    let sizes: Vec<usize> = endpoint.asked().iter().map(|asked| asked.texts.len()).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 60, "each text once: {sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 16) && endpoint.open_most() <= 2, "{sizes:?} {}", endpoint.open_most());
+    let head = endpoint.asked()[0].head.clone();
+    assert!(
+        head.to_lowercase().contains("authorization: bearer s3cret") && endpoint.asked()[0].model == "three",
+        "{head}"
+    );
+    // Again: all of them are known.
+    assert_eq!(bed.database.embed("plain", &asked).await.unwrap(), vectors);
+    assert_eq!(endpoint.requests(), sizes.len());
+    // Azure's form.
+    bed.database.embed("azure", &asked[..1]).await.unwrap();
+    let head = endpoint.asked().last().unwrap().head.to_lowercase();
+    assert!(head.contains("/deployments/d/embeddings?api-version=2024-10-21"), "{head}");
+    assert!(head.contains("api-key: s3cret") && !head.contains("authorization"), "{head}");
+    let config = format!("{:?}", bed.config);
+    assert!(!config.contains("s3cret"), "{config}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_text_that_many_ask_for_at_once_is_one_request_and_outlives_who_asked_first() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let endpoint = Endpoint::start(move |_, texts| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            right(&texts)
+        }
+        .boxed()
+    })
+    .await;
+    let bed = bed(vec![("plain", openai(&endpoint.url, ""))]).await;
+    let asking = |text: &str| {
+        let (database, text) = (bed.database.clone(), vec![text.to_owned()]);
+        tokio::spawn(async move { database.embed("plain", &text).await })
+    };
+    let first = asking("the same");
+    endpoint.until_requests_are(1).await;
+    let others: Vec<_> = (0..50).map(|_| asking("the same")).collect();
+    // All of them have joined once they have run; this task is the only other one.
+    tokio::task::yield_now().await;
+    first.abort();
+    gate.add_permits(1);
+    for other in join_all(others).await {
+        other.unwrap().unwrap_or_else(|error| panic!("{}", error.for_log()));
+    }
+    assert_eq!(endpoint.requests(), 1);
+    // Nobody waits any more: the request is given up, and the next one who asks begins anew.
+    let alone = asking("another");
+    endpoint.until_requests_are(2).await;
+    alone.abort();
+    assert!(alone.await.unwrap_err().is_cancelled());
+    let again = asking("another");
+    endpoint.until_requests_are(3).await;
+    gate.add_permits(2);
+    again.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn faults_of_the_service_are_what_callers_see_of_them_and_nothing_more() {
+    const NO: Reply = Reply::Hang;
+    let busy = |after| Reply::Answer(429, after, String::new());
+    // What happens, what each request gets (the last for ever), keys, what callers see, requests a caller.
+    let faults: Vec<(&str, Vec<Option<Reply>>, &str, &str, usize)> = vec![
+        ("429, then well", vec![Some(busy("retry-after: 0\r\n")), None], "", "ok", 2),
+        ("429 for an hour", vec![Some(busy("retry-after: 3600\r\n"))], "", "UNEXPECTED", 1),
+        ("429 for ever", vec![Some(busy("retry-after: 0\r\n"))], "", "UNEXPECTED", 3),
+        ("500, then well", vec![Some(Reply::Answer(500, "", "boom".into())), None], "", "ok", 2),
+        ("500 for ever", vec![Some(Reply::Answer(500, "", "boom".into()))], "", "UNEXPECTED", 3),
+        ("401", vec![Some(Reply::Answer(401, "", "{}".into()))], "", "UNEXPECTED", 1),
+        (
+            "redirect",
+            vec![Some(Reply::Answer(307, "location: http://127.0.0.1:9/\r\n", "".into()))],
+            "",
+            "UNEXPECTED",
+            1,
+        ),
+        ("broken connection, then well", vec![Some(Reply::Close), None], "", "ok", 2),
+        ("hangs", vec![Some(NO)], "timeout_ms = 150\nattempts_max = 2\n", "EMBEDDING_TIMEOUT", 2),
+        ("hangs, then well", vec![Some(NO), None], "timeout_ms = 1000\n", "ok", 2),
+        ("out of time", vec![Some(NO)], "timeout_ms = 60000\ndeadline_ms = 300\n", "EMBEDDING_TIMEOUT", 1),
+        ("wrong dimension", vec![Some(Reply::vectors(&[vec![1.0; 4]]))], "", "UNEXPECTED", 1),
+        ("wrong count", vec![Some(Reply::vectors(&[vec![1.0; 3], vec![1.0; 3]]))], "", "UNEXPECTED", 1),
+        ("no vectors", vec![Some(Reply::vectors(&[]))], "", "UNEXPECTED", 1),
+        ("vector of length 0", vec![Some(Reply::vectors(&[vec![0.0; 3]]))], "", "UNEXPECTED", 1),
+        ("garbage", vec![Some(Reply::Answer(200, "", "<html>sorry</html>".into()))], "", "UNEXPECTED", 1),
+    ];
+    let mut endpoints = BTreeMap::new();
+    let mut embedders = Vec::new();
+    for (fault, replies, keys, ..) in &faults {
+        let replies = replies.clone();
+        // A caller's request is known by its text; each caller meets the replies from the first.
+        let counts: std::sync::Mutex<BTreeMap<String, usize>> = std::sync::Mutex::default();
+        let endpoint = Endpoint::start(move |_, texts| {
+            let mut counts = counts.lock().unwrap();
+            let count = counts.entry(texts[0].clone()).or_insert(0);
+            let reply = replies[(*count).min(replies.len() - 1)].clone();
+            *count += 1;
+            async move { reply.unwrap_or_else(|| right(&texts)) }.boxed()
+        })
+        .await;
+        embedders.push((*fault, openai(&endpoint.url, &format!("concurrency_max = 8\n{keys}"))));
+        endpoints.insert(*fault, endpoint);
+    }
+    let bed = bed(embedders).await;
+    println!("| the embedding service | callers saw | requests a caller | longest |\n|---|---|---|---|");
+    for (fault, _, _, expected, requests) in &faults {
+        const CALLERS: usize = 8;
+        let callers = texts(CALLERS, "caller");
+        let began = Instant::now();
+        let outcomes = join_all(callers.iter().map(|text| bed.database.embed(fault, std::slice::from_ref(text)))).await;
+        let ms = began.elapsed().as_millis();
+        let codes: Vec<&str> = outcomes.iter().map(code).collect();
+        println!("| {fault} | {CALLERS} × {} | {} | {ms} ms |", codes[0], endpoints[fault].requests() / CALLERS);
+        assert_eq!(codes, vec![*expected; CALLERS], "{fault}");
+        assert_eq!(endpoints[fault].requests(), requests * CALLERS, "{fault}");
+        for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("127.0.0.1") && !shown.contains("boom") && !shown.contains("html"), "{shown}");
+        }
+        // Nothing unfit was remembered, and everything else goes on.
+        bed.session("a").query(sql("SELECT 1"), 1).await.unwrap();
+        bed.session("a").search("things", vec![1.0, 0.0, 0.0], 1, -1.0).await.unwrap();
+    }
+    let again = bed.database.embed("wrong dimension", &texts(1, "caller")).await;
+    assert_eq!(code(&again), "UNEXPECTED");
+    assert_eq!(endpoints["wrong dimension"].requests(), 9, "a wrong answer is asked for again");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn the_model_embeds_by_meaning_here_and_behind_an_endpoint() {
+    let Some(directory) = std::env::var_os("STOCKADE_MODEL_DIR").map(PathBuf::from) else {
+        eprintln!("left out: STOCKADE_MODEL_DIR names no folder with all-MiniLM-L6-v2");
+        return;
+    };
+    let table = format!("kind = 'candle'\nmodel = 'minilm'\ndirectory = '{}'", directory.display());
+    let local: EmbedderConfig = toml::from_str(&table).unwrap();
+    let model = stockade_db::embedder(&local).unwrap();
+    let endpoint = Endpoint::start(move |_, texts| {
+        let model = Arc::clone(&model);
+        async move { Reply::vectors(&model.embed(&texts).await.unwrap()) }.boxed()
+    })
+    .await;
+    let mut remote = openai(&endpoint.url, "timeout_ms = 60000\ndeadline_ms = 60000");
+    if let EmbedderConfig::OpenAi(config) = &mut remote {
+        config.model = "minilm".to_owned();
+    }
+    let mut bed = Bed::new().await;
+    sqlx::raw_sql(
+        "CREATE TABLE app.texts (id int PRIMARY KEY, e vector(384)); GRANT SELECT ON app.texts TO test_reader;
+         INSERT INTO stockade.collections VALUES ('app.texts', 'e', 'minilm', 384, true)",
+    )
+    .execute(&bed.admin)
+    .await
+    .unwrap();
+    bed.reconnect(|config| {
+        config.shared_tables.push("app.texts".to_owned());
+        for (name, embedder) in [("local", local), ("remote", remote)] {
+            config.embedders.insert(name.to_owned(), embedder);
+            let keys = "table = 'app.texts'\nkey = 'id'\nembedding = 'e'\ncolumns = ['id']\ndimension = 384";
+            config.collections.insert(name.to_owned(), collection(&format!("{keys}\nembedder = '{name}'")));
+        }
+    })
+    .await;
+    let texts = ["stop water leaking under the sink", "pipe sealing tape for plumbing", "a dress for the summer"]
+        .map(str::to_owned);
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let local = bed.database.embed("local", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    assert!((dot(&local[0], &local[0]) - 1.0).abs() < 1e-4);
+    assert!(dot(&local[0], &local[1]) > dot(&local[0], &local[2]) + 0.1);
+    let remote = bed.database.embed("remote", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    assert!(local.iter().zip(&remote).all(|(local, remote)| dot(local, remote) > 0.9999));
+    assert_eq!(endpoint.requests(), 1);
+    // Padding beside a longer text changes nothing: this one is embedded alone, by another host.
+    bed.reconnect(|_| {}).await;
+    let alone = bed.database.embed("local", &texts[2..]).await.unwrap();
+    assert!(dot(&alone[0], &local[2]) > 0.9999);
+}
