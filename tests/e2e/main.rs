@@ -16,5 +16,6 @@ mod hostile;
 mod oauth;
 mod plugins;
 mod sandbox;
+mod search;
 mod tenants;
 mod tools;

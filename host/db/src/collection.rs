@@ -92,9 +92,10 @@ impl Collections {
         if let Some(known) = self.ready.get(name) {
             return Ok(known);
         }
-        let vectors = columns(&mut *control.acquire().await?, name, collection).await?;
+        let mut connection = control.acquire().await?;
+        let vectors = columns(&mut connection, name, collection).await?;
+        let record = record(&mut connection, collection).await?;
         let model = config.embedders.get(&collection.embedder).map(|embedder| embedder.model()).unwrap_or_default();
-        let record = record(&mut *control.acquire().await?, collection).await?;
         fit(name, collection, model, record.as_ref()).map_err(DbError::unavailable)?;
         self.ready.insert(name.to_owned(), vectors);
         Ok(vectors)

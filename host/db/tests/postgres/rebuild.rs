@@ -137,7 +137,8 @@ async fn what_cannot_be_embedded_is_said() {
     // Whom row security binds sees none of the rows, and is told so.
     let role = format!("blind_{}", bed.name);
     let grant = format!(
-        "CREATE ROLE {role} LOGIN; GRANT stockade_owner TO {role}; GRANT USAGE ON SCHEMA app TO {role};
+        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA app, stockade TO {role};
+         GRANT SELECT, INSERT, UPDATE ON stockade.collections TO {role};
          GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO {role};
          GRANT CONNECT ON DATABASE {} TO {role}; GRANT SELECT, UPDATE ON app.letters TO {role}; GRANT USAGE ON SCHEMA public TO {role}",
         bed.name
