@@ -19,7 +19,8 @@ const ENTRY_BYTES: usize = 200;
 type Digest = [u8; 32];
 type Vector = Arc<[f32]>;
 /// One text's vector, in the making; several may wait for it. The work goes on as long as one of them does.
-type Flight = Shared<BoxFuture<'static, Result<Vector, DbError>>>;
+type Flight = Shared<Making>;
+type Making = BoxFuture<'static, Result<Vector, DbError>>;
 /// Several texts' vectors, in the making.
 type Batch = Shared<BoxFuture<'static, Result<Arc<[Vector]>, DbError>>>;
 
@@ -30,7 +31,7 @@ pub(super) struct Remembered {
     /// None where no collection says.
     dimension: Option<u32>,
     known: moka::sync::Cache<Digest, Vector>,
-    flights: Mutex<HashMap<Digest, WeakShared<BoxFuture<'static, Result<Vector, DbError>>>>>,
+    flights: Mutex<HashMap<Digest, WeakShared<Making>>>,
 }
 
 impl Remembered {
