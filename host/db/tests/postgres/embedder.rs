@@ -135,13 +135,16 @@ async fn a_text_that_many_ask_for_at_once_is_one_request_and_outlives_who_asked_
     again.await.unwrap().unwrap();
 }
 
+/// What happens; what each request of a caller gets, the last for ever, None being the right answer; keys; what
+/// callers see; requests a caller.
+type Fault = (&'static str, Vec<Option<Reply>>, &'static str, &'static str, usize);
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn faults_of_the_service_are_what_callers_see_of_them_and_nothing_more() {
     const NO: Reply = Reply::Hang;
     let busy = |after| Reply::Answer(429, after, String::new());
-    // What happens, what each request gets (the last for ever), keys, what callers see, requests a caller.
-    let faults: Vec<(&str, Vec<Option<Reply>>, &str, &str, usize)> = vec![
+    let faults: Vec<Fault> = vec![
         ("429, then well", vec![Some(busy("retry-after: 0\r\n")), None], "", "ok", 2),
         ("429 for an hour", vec![Some(busy("retry-after: 3600\r\n"))], "", "UNEXPECTED", 1),
         ("429 for ever", vec![Some(busy("retry-after: 0\r\n"))], "", "UNEXPECTED", 3),
