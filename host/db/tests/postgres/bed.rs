@@ -216,4 +216,12 @@ async fn drop_old_databases(cluster: &EmbeddedPostgres) {
     for name in names {
         sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut root).await.unwrap();
     }
+    // Roles of tests that failed before they took them back: they are the cluster's, and outlive their database.
+    let roles: Vec<String> = sqlx::query_scalar("SELECT rolname::text FROM pg_roles WHERE rolname ~ '^blind_t[0-9]'")
+        .fetch_all(&mut root)
+        .await
+        .unwrap();
+    for role in roles {
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&mut root).await.unwrap();
+    }
 }
