@@ -85,7 +85,7 @@ async fn no_flood_takes_the_connections_for_control() {
     let flood = join_all((0..100).map(|number| {
         let bed = &bed;
         async move {
-            let text = if number % 2 == 0 { "SELECT * FROM app.unknown" } else { "SELECT count(*) FROM app.notes" };
+            let text = if number % 2 == 0 { "SELECT * FROM unknown_name" } else { "SELECT count(*) FROM app.notes" };
             bed.session("a").query(sql(text), 1).await.map(drop)
         }
     }));
