@@ -166,3 +166,14 @@ async fn it_works_without_a_statement_cache() {
         assert_eq!(session.query(sql("SELECT id FROM app.notes WHERE false"), 100).await.unwrap().columns.len(), 1);
     }
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn as_many_statements_at_once_as_may_be_and_no_more() {
+    let bed = Bed::new().await;
+    let session = bed.session("a");
+    let statements = |count: usize| vec![sql("SELECT 1"); count];
+    assert_eq!(session.query_all(statements(32), 1).await.unwrap().len(), 32);
+    let error = session.query_all(statements(33), 1).await.unwrap_err();
+    assert!(matches!(error, DbError::Rejected { code: "ARGUMENT_STATEMENTS", .. }), "{error:?}");
+}
