@@ -92,9 +92,11 @@ impl Collections {
         if let Some(known) = self.ready.get(name) {
             return Ok(known);
         }
-        let mut connection = control.acquire().await?;
-        let vectors = columns(&mut connection, name, collection).await?;
-        let record = record(&mut connection, collection).await?;
+        // In a transaction: a pooler could send what is prepared and what is bound to two backends.
+        let mut transaction = control.begin().await?;
+        let vectors = columns(&mut transaction, name, collection).await?;
+        let record = record(&mut transaction, collection).await?;
+        transaction.commit().await?;
         let model = config.embedders.get(&collection.embedder).map(|embedder| embedder.model()).unwrap_or_default();
         fit(name, collection, model, record.as_ref()).map_err(DbError::unavailable)?;
         self.ready.insert(name.to_owned(), vectors);
