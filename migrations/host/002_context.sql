@@ -4,7 +4,6 @@ CREATE EXTENSION IF NOT EXISTS vector;
 CREATE SCHEMA IF NOT EXISTS stockade AUTHORIZATION stockade_owner;
 SET LOCAL ROLE stockade_owner;
 
-COMMENT ON SCHEMA stockade IS 'Stockade''s control plane: the signed context. Applications call stockade.claims() and nothing else.';
 
 CREATE TABLE IF NOT EXISTS stockade.context_keys (
     key_id     text PRIMARY KEY CHECK (key_id ~ '^[A-Za-z0-9_-]{1,64}$'),

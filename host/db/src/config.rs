@@ -103,6 +103,12 @@ pub struct DatabaseConfig {
     /// statement is cancelled by its backend's number, which may serve another: it ends when its connection does.
     #[serde(default = "default_statement_cache_capacity")]
     pub statement_cache_capacity: usize,
+    /// A statement that takes this many milliseconds is slow: it is counted as such, and logged.
+    #[serde(default = "default_slow_statement_ms")]
+    pub slow_statement_ms: u64,
+    /// Log the plan of a slow statement too. Its texts are left out, its numbers are not. False by default.
+    #[serde(default)]
+    pub slow_statement_plan: bool,
     /// `[embedders.<name>]`. Not part of `[database]`: whoever reads the file puts them here.
     #[serde(skip)]
     pub embedders: BTreeMap<String, EmbedderConfig>,
@@ -144,6 +150,9 @@ fn default_lock_timeout_ms() -> u64 {
 }
 fn default_idle_in_transaction_timeout_ms() -> u64 {
     10_000
+}
+fn default_slow_statement_ms() -> u64 {
+    1_000
 }
 fn default_replica_lag_ms_max() -> u64 {
     1_000

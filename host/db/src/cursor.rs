@@ -3,7 +3,7 @@ use sqlx::postgres::PgRow;
 
 use crate::error::DbError;
 use crate::lease::{Lease, TakeRow};
-use crate::session::{Admitted, Gather, Session, describe, give_up};
+use crate::session::{Admitted, Clock, Gather, Session, describe, give_up};
 use crate::value::{Column, ColumnValues, FixedPoint, Packed, ResultSet, VectorArray};
 
 /// An open query. It holds a connection and a transaction; dropping it ends both, and no connection
@@ -11,6 +11,7 @@ use crate::value::{Column, ColumnValues, FixedPoint, Packed, ResultSet, VectorAr
 pub struct Cursor {
     session: Session,
     admitted: Admitted,
+    clock: Clock,
     /// None after the last row, and after a fetch that failed or was dropped.
     lease: Option<Lease>,
     /// A row that was fetched to learn whether more follow.
@@ -23,8 +24,8 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn new(session: Session, lease: Lease, admitted: Admitted) -> Self {
-        Self { session, admitted, lease: Some(lease), ahead: None, empty: None, finished: false, spent: false }
+    pub(crate) fn new(session: Session, lease: Lease, admitted: Admitted, clock: Clock) -> Self {
+        Self { session, admitted, clock, lease: Some(lease), ahead: None, empty: None, finished: false, spent: false }
     }
 
     /// The next rows, at most `rows_max`. `truncated` says that more follow; after the last row, empty results.
@@ -51,6 +52,7 @@ impl Cursor {
             ));
         };
         let mut gather = Gather::new(rows_max, self.session.meter());
+        self.clock.go();
         let batch = self
             .session
             .in_time(batch(&self.session, &mut lease, &self.admitted.cursor, rows_max, self.ahead.take(), &mut gather))
@@ -60,6 +62,7 @@ impl Cursor {
             Err(error @ DbError::Timeout { code: "CALL_DEADLINE" }) => return Err(error),
             Err(error) => return Err(give_up(lease, error).await),
         };
+        self.clock.pause(gather.rows());
         self.ahead = ahead;
         let budget_spent = gather.is_truncated();
         let more = self.ahead.is_some();

@@ -15,16 +15,20 @@ use crate::decode::{self, Kind, TypeOf};
 use crate::embedded::EmbeddedPostgres;
 use crate::embedder::Embedders;
 use crate::error::DbError;
-use crate::guard::{self, Analysis, Catalogue};
+use crate::guard::{self, Analysis, Catalogue, Fingerprint};
 use crate::identity::{Identity, ReaderRole, is_plain_identifier};
 use crate::node::{Node, within_control_time};
 use crate::replica::Replicas;
 use crate::retry::Retries;
 use crate::session::{DescriptionKey, Session, SessionLimits};
+use crate::statistics::{StatementStatistics, Statistics};
 use crate::value::ResultSet;
 
 mod catalogue;
 pub(crate) mod checks;
+mod health;
+
+pub use health::Migrations;
 
 /// Analyses and descriptions of statements that are kept; each cache starts anew when it is full.
 const STATEMENTS_KEPT_MAX: usize = 512;
@@ -56,6 +60,9 @@ pub(crate) struct Shared {
     types: RwLock<HashMap<u32, TypeOf>>,
     descriptions: Mutex<HashMap<DescriptionKey, (tokio::time::Instant, ResultSet)>>,
     catalogue: RwLock<(tokio::time::Instant, Arc<Catalogue>)>,
+    pub(crate) statistics: Statistics,
+    /// One plan of a slow statement at a time.
+    pub(crate) planning: Arc<tokio::sync::Semaphore>,
     /// Held by whoever reads the catalogue; the others wait for what is read.
     reading: tokio::sync::Mutex<()>,
 }
@@ -98,6 +105,8 @@ impl Database {
             types: RwLock::default(),
             descriptions: Mutex::default(),
             catalogue: RwLock::new((tokio::time::Instant::now(), Arc::default())),
+            statistics: Statistics::default(),
+            planning: Arc::new(tokio::sync::Semaphore::new(1)),
             reading: tokio::sync::Mutex::default(),
         };
         let database = Self { inner: Arc::new(shared) };
@@ -201,6 +210,16 @@ impl Database {
         }
         analyses.insert(sql.to_owned(), Arc::clone(&analysis));
         Ok(analysis)
+    }
+
+    /// What statistics know a statement by. Those that were admitted are looked up.
+    pub(crate) fn fingerprint(&self, sql: &str) -> Arc<Fingerprint> {
+        self.analysis(sql).map(|analysis| Arc::clone(&analysis.fingerprint)).unwrap_or_default()
+    }
+
+    /// How long statements took, by tool, tenant and statement.
+    pub fn statistics(&self) -> StatementStatistics {
+        self.inner.statistics.snapshot(self.inner.config.slow_statement_ms)
     }
 
     fn catalogue(&self) -> (tokio::time::Instant, Arc<Catalogue>) {

@@ -57,6 +57,17 @@ impl Embedders {
         Ok(Self { by_name })
     }
 
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// Embeds a word.
+    pub(crate) async fn probe(&self, name: &str) -> Result<(), DbError> {
+        let embedder =
+            self.by_name.get(name).ok_or_else(|| DbError::internal(format!("there is no embedder {name}")))?;
+        embedder.probe().await
+    }
+
     /// Embeds for a collection.
     pub(crate) async fn embed(
         &self,

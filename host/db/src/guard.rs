@@ -10,16 +10,19 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::error::DbError;
 use crate::scope::SqlScope;
 
+mod fingerprint;
 mod functions;
 mod grants;
 mod names;
 mod types;
 mod walk;
 
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use grants::check;
 pub(crate) use names::{Catalogue, Name, PG_CATALOG};
 
@@ -48,6 +51,8 @@ pub(crate) struct Analysis {
     pub(crate) parameters: usize,
     /// Where the statement's text ends, in bytes: before the semicolons that people write behind it.
     pub(crate) end: usize,
+    /// The statement without its values.
+    pub(crate) fingerprint: Arc<Fingerprint>,
 }
 
 /// The guard's verdict on a statement where the database has no names but those of the statement's own
@@ -84,6 +89,7 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
         .map_err(|error| syntax(&ParserError::from(error)))?;
     let table_commands = tokens.iter().any(is_table_keyword);
     let end = end_of_first(sql, &tokens);
+    let fingerprint = Arc::new(Fingerprint::of(&tokens));
     let statements = match parse(tokens.clone()) {
         Ok(statements) if !table_commands || !matches!(statements.as_slice(), [Statement::Query(_)]) => statements,
         Err(error) if !table_commands => return Err(syntax(&error)),
@@ -104,7 +110,7 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
     }
     let mut walk = walk::Walk::default();
     match statement.visit(&mut walk) {
-        ControlFlow::Continue(()) => Ok(Analysis { end, ..walk.finish() }),
+        ControlFlow::Continue(()) => Ok(Analysis { end, fingerprint, ..walk.finish() }),
         ControlFlow::Break(error) => Err(error),
     }
 }

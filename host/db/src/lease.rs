@@ -39,6 +39,9 @@ pub(crate) enum Isolation {
 pub(crate) trait TakeRow: Send {
     /// The next row, of the statement with this number.
     fn take(&mut self, statement: usize, row: PgRow) -> impl Future<Output = Result<(), DbError>> + Send;
+
+    /// The statement with this number has given all its rows.
+    fn ended(&mut self, _statement: usize) {}
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +188,23 @@ impl Lease {
         self.execute_plugin_sql(declare, arguments, false).await
     }
 
+    /// The plan of a statement, which is not run. The options stand before it, so nothing in its text is one.
+    pub(crate) async fn explain(
+        &mut self,
+        sql: &str,
+        arguments: PgArguments,
+        lines: &mut impl TakeRow,
+    ) -> Result<(), DbError> {
+        self.state = State::Busy;
+        let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE false, COSTS true) {sql}"));
+        let rows = sqlx::query_with(explain, arguments).persistent(false).fetch_all(self.connection()?).await?;
+        for row in rows {
+            lines.take(0, row).await?;
+        }
+        self.state = State::Open;
+        Ok(())
+    }
+
     async fn execute_plugin_sql(&mut self, sql: String, arguments: PgArguments, cached: bool) -> Result<(), DbError> {
         self.state = State::Busy;
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(cached);
@@ -201,20 +221,16 @@ impl Lease {
         let mut statement = 0;
         while let Some(next) = results.try_next().await? {
             match next {
-                Either::Left(_) => statement += 1,
+                Either::Left(_) => {
+                    rows.ended(statement);
+                    statement += 1;
+                }
                 Either::Right(row) => rows.take(statement, row).await?,
             }
         }
         drop(results);
         self.state = if ends { State::Ended } else { State::Open };
         Ok(())
-    }
-
-    /// One boolean, from host-made SQL.
-    pub(crate) async fn scalar_bool(&mut self, sql: &'static str) -> Result<bool, DbError> {
-        let row = sqlx::raw_sql(sql).fetch_one(self.connection()?).await?;
-        let value = row.try_get_raw(0)?;
-        Ok(value.as_bytes().is_ok_and(|bytes| bytes == b"t"))
     }
 
     /// Ends the transaction after a statement failed or when nothing more is wanted.

@@ -16,11 +16,14 @@ use crate::scope::SqlScope;
 use crate::share::Purpose;
 use crate::value::{ResultSet, Statement, Value};
 
+mod clock;
 mod describe;
 mod gather;
 mod meter;
+mod plan;
 mod search;
 
+pub(crate) use clock::{Clock, Origin};
 pub(crate) use describe::{Key as DescriptionKey, describe};
 pub(crate) use gather::Gather;
 pub(crate) use meter::Meter;
@@ -54,7 +57,7 @@ pub struct SessionLimits {
 /// Dropping the future of a method cancels its statement on the server.
 pub struct Session {
     database: Database,
-    identity: Identity,
+    origin: Arc<Origin>,
     limits: SessionLimits,
     meter: Arc<Meter>,
     /// Where the call reads, until it fails there; then, and without one, from the primary.
@@ -70,8 +73,18 @@ pub(crate) struct Admitted {
 impl Session {
     pub(crate) fn new(database: Database, identity: Identity, limits: SessionLimits) -> Self {
         let meter = Arc::new(Meter::new(limits.bytes_max));
+        let tenant = Arc::from(identity.tenant.as_str());
+        let origin = Arc::new(Origin { identity, tenant, tool: Arc::from("none"), request_id: Arc::from("") });
         let replica = Arc::new(Mutex::new(database.inner.replicas.pick()));
-        Self { database, identity, limits, meter, replica }
+        Self { database, origin, limits, meter, replica }
+    }
+
+    /// The same, for a call of `tool`: what statistics and the log of slow statements say.
+    pub fn for_call(self, tool: &str, request_id: &str) -> Self {
+        let Origin { identity, tenant, .. } = &*self.origin;
+        let (identity, tenant) = (identity.clone(), Arc::clone(tenant));
+        let origin = Origin { identity, tenant, tool: Arc::from(tool), request_id: Arc::from(request_id) };
+        Self { origin: Arc::new(origin), ..self }
     }
 
     /// Runs one query in a transaction of its own. At most `rows_max` rows come back, and never more
@@ -105,15 +118,15 @@ impl Session {
         let admitted = self.admit(statement, 0).await?;
         let arguments = encode::arguments(&admitted.statement.parameters)?;
         self.meter.statement();
-        let lease = self.in_time(self.declared(&admitted, arguments)).await?;
+        let (lease, clock) = self.in_time(self.declared(&admitted, arguments)).await?;
         let session = Self {
             database: self.database.clone(),
-            identity: self.identity.clone(),
+            origin: Arc::clone(&self.origin),
             limits: self.limits.clone(),
             meter: Arc::clone(&self.meter),
             replica: Arc::clone(&self.replica),
         };
-        Ok(Cursor::new(session, lease, admitted))
+        Ok(Cursor::new(session, lease, admitted, clock))
     }
 
     /// What the session has taken so far.
@@ -190,19 +203,22 @@ impl Session {
     ) -> Result<(), DbError> {
         let mut lease = self.begin(isolation, Purpose::Statements).await?;
         let row_bytes_max = self.row_bytes_max();
-        for (one, arguments) in admitted.iter().zip(arguments) {
+        let mut clocks: Vec<Clock> = admitted.iter().map(|one| self.clock(one)).collect();
+        for ((one, arguments), clock) in admitted.iter().zip(arguments).zip(&mut clocks) {
+            clock.go();
             if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments, row_bytes_max).await {
                 return Err(give_up(lease, error).await);
             }
+            clock.pause(0);
         }
-        match self.fetch(&mut lease, settings, admitted, rows_max, gathers).await {
+        match self.fetch(&mut lease, settings, admitted, rows_max, gathers, &mut clocks).await {
             Ok(()) => Ok(()),
             Err(error) => Err(give_up(lease, error).await),
         }
     }
 
     /// A transaction with the cursor in it, of which nothing has been fetched.
-    async fn declared(&self, admitted: &Admitted, arguments: PgArguments) -> Result<Lease, DbError> {
+    async fn declared(&self, admitted: &Admitted, arguments: PgArguments) -> Result<(Lease, Clock), DbError> {
         let mut arguments = Some(arguments);
         let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
         loop {
@@ -212,14 +228,18 @@ impl Session {
             };
             let attempt = async {
                 let mut lease = self.begin(Isolation::ReadCommitted, Purpose::Cursor).await?;
-                let text = &admitted.statement.text;
+                let (text, mut clock) = (&admitted.statement.text, self.clock(admitted));
+                clock.go();
                 match lease.declare(&admitted.cursor, text, arguments, self.row_bytes_max()).await {
-                    Ok(()) => Ok(lease),
+                    Ok(()) => {
+                        clock.pause(0);
+                        Ok((lease, clock))
+                    }
                     Err(error) => Err(give_up(lease, error).await),
                 }
             };
             let error = match attempt.await {
-                Ok(lease) => return Ok(lease),
+                Ok(begun) => return Ok(begun),
                 Err(error) => error,
             };
             if !attempts.again(&error).await {
@@ -236,11 +256,15 @@ impl Session {
         admitted: &[Admitted],
         rows_max: u32,
         gathers: &mut [Gather],
+        clocks: &mut [Clock],
     ) -> Result<(), DbError> {
         let count = u64::from(rows_max) + 1;
         let fetches = admitted.iter().map(|one| format!("FETCH FORWARD {count} FROM {}", one.cursor));
         let sql = settings.iter().cloned().chain(fetches).chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
-        let mut gather = GatherAll { database: &self.database, before: settings.len(), gathers };
+        if let Some(first) = clocks.first_mut() {
+            first.go();
+        }
+        let mut gather = GatherAll { database: &self.database, before: settings.len(), gathers, clocks };
         lease.fetch(sql, true, &mut gather).await
     }
 
@@ -249,14 +273,15 @@ impl Session {
         if let Some(replica) = self.replica() {
             let node = &replica.node;
             let begun =
-                Lease::begin(&self.database, node, &self.identity, isolation, purpose, self.limits.deadline).await;
+                Lease::begin(&self.database, node, &self.origin.identity, isolation, purpose, self.limits.deadline)
+                    .await;
             if !matches!(begun, Err(DbError::Unavailable(_) | DbError::Timeout { .. })) {
                 return begun;
             }
             self.leave_replica();
         }
         let node = &self.database.inner.primary;
-        Lease::begin(&self.database, node, &self.identity, isolation, purpose, self.limits.deadline).await
+        Lease::begin(&self.database, node, &self.origin.identity, isolation, purpose, self.limits.deadline).await
     }
 
     /// The call's replica, while it is close enough behind.
@@ -266,6 +291,10 @@ impl Session {
             *replica = None;
         }
         replica.clone()
+    }
+
+    fn clock(&self, admitted: &Admitted) -> Clock {
+        Clock::new(&self.database, &self.origin, &admitted.statement)
     }
 
     fn leave_replica(&self) {
@@ -302,7 +331,7 @@ impl Session {
     }
 
     pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
+        &self.origin.identity
     }
 }
 
@@ -316,6 +345,7 @@ struct GatherAll<'a> {
     /// Statements before the first that has rows.
     before: usize,
     gathers: &'a mut [Gather],
+    clocks: &'a mut [Clock],
 }
 
 impl TakeRow for GatherAll<'_> {
@@ -323,6 +353,18 @@ impl TakeRow for GatherAll<'_> {
         match statement.checked_sub(self.before).and_then(|index| self.gathers.get_mut(index)) {
             Some(gather) => gather.take(self.database, &row).await,
             None => Err(DbError::internal("more results than statements")),
+        }
+    }
+
+    /// They run one after the other: where one ends, the next begins.
+    fn ended(&mut self, statement: usize) {
+        let Some(statement) = statement.checked_sub(self.before) else { return };
+        let rows = self.gathers.get(statement).map_or(0, Gather::rows);
+        if let Some(clock) = self.clocks.get_mut(statement) {
+            clock.pause(rows);
+        }
+        if let Some(next) = self.clocks.get_mut(statement + 1) {
+            next.go();
         }
     }
 }

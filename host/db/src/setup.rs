@@ -4,8 +4,9 @@
 //! it as settings of the transaction, and it quotes them.
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use crate::audit;
 use crate::context::ContextKey;
@@ -83,6 +84,7 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
     for sql in [AUDIT, COLLECTIONS] {
         sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(setup_failed)?;
     }
+    sqlx::raw_sql(AssertSqlSafe(schema_comment())).execute(&mut *transaction).await.map_err(setup_failed)?;
     let key_is = if new_key { "new" } else { "known" };
     let detail =
         format!("login {}, readers {}, signing key {} ({key_is})", config.login_role, readers.join(", "), key.id());
@@ -96,6 +98,30 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
         );
     }
     Ok(())
+}
+
+/// Before the digest in the comment of the schema.
+const DIGEST_MARK: &str = "Migrations: ";
+
+/// The migrations that this build brings, by the digest of their text: 12 hexadecimal digits.
+pub(crate) fn migrations_digest() -> String {
+    let digest = [ROLES, CONTEXT, LOCKDOWN, AUDIT, COLLECTIONS]
+        .into_iter()
+        .fold(Sha256::new(), |digest, sql| digest.chain_update(sql));
+    hex::encode(digest.finalize()).chars().take(12).collect()
+}
+
+/// The comment stands where anybody may read it, so an operator sees what a database was set up with.
+fn schema_comment() -> String {
+    format!(
+        "SET LOCAL ROLE stockade_owner; COMMENT ON SCHEMA stockade IS 'Stockade''s control plane: the signed context. \
+         Applications call stockade.claims() and nothing else. {DIGEST_MARK}{}'; RESET ROLE",
+        migrations_digest()
+    )
+}
+
+pub(crate) fn digest_in_comment(comment: &str) -> Option<&str> {
+    comment.rsplit_once(DIGEST_MARK).map(|(_, digest)| digest)
 }
 
 /// Whether the database did not know the key before.

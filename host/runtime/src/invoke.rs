@@ -100,7 +100,7 @@ fn call(
     invocation: Invocation,
     deadline: tokio::time::Instant,
 ) -> Call {
-    let session = Arc::new(runtime.database.session(
+    let session = runtime.database.session(
         invocation.caller.identity.clone(),
         SessionLimits {
             rows_max: limits.rows_max,
@@ -109,7 +109,8 @@ fn call(
             sql: Arc::clone(&plugin.identity.sql),
             collections: Arc::clone(&plugin.identity.collections),
         },
-    ));
+    );
+    let session = Arc::new(session.for_call(&invocation.tool, &invocation.request_id));
     invocation.report.started(&session);
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Call {

@@ -53,7 +53,7 @@ pub use error::{CallError, LoadError, RuntimeError};
 pub use grants::{CacheGrant, Grants, LogGrant, LogLevel, MetricsGrant, OperatorGrants, SqlGrant, VectorGrant};
 pub use limits::{LimitCaps, LimitRequest, Limits};
 pub use manifest::{Manifest, PluginMeta, ToolManifest};
-pub use registry::Refusal;
+pub use registry::{Refusal, ServingPlugin};
 pub use report::{CallReport, Used};
 pub use runtime::Runtime;
 pub use schema::Schema;

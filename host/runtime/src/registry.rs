@@ -13,7 +13,7 @@ use crate::{
     acts::{self, Act, Serving},
     call::ToolInfo,
     grants::OperatorGrants,
-    plugin::{LoadedTool, Plugin},
+    plugin::{LoadedTool, Plugin, PluginIdentity},
 };
 
 /// A plugin file that does not serve, and why.
@@ -23,6 +23,19 @@ pub struct Refusal {
     pub file: PathBuf,
     /// One sentence for the operator.
     pub reason: String,
+}
+
+/// A plugin that serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServingPlugin {
+    /// Its name.
+    pub name: String,
+    /// Its version, as its manifest has it.
+    pub version: String,
+    /// SHA-256 of its file, in hexadecimal.
+    pub digest: String,
+    /// Its tools, sorted.
+    pub tools: Vec<String>,
 }
 
 /// What serves at one moment.
@@ -74,6 +87,17 @@ impl Snapshot {
     /// The plugins that serve, by name.
     pub(crate) fn plugins(&self) -> Serving<'_> {
         self.tools.values().map(|(plugin, _)| (plugin.identity.name.as_str(), &plugin.identity)).collect()
+    }
+
+    /// The same, with their tools, for an operator.
+    pub(crate) fn serving(&self) -> Vec<ServingPlugin> {
+        let of = |(name, identity): (&str, &Arc<PluginIdentity>)| ServingPlugin {
+            name: name.to_owned(),
+            version: identity.version.clone(),
+            digest: hex::encode(identity.digest),
+            tools: self.infos.iter().filter(|info| info.plugin == name).map(|info| info.name.clone()).collect(),
+        };
+        self.plugins().into_iter().map(of).collect()
     }
 
     pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &Arc<LoadedTool>)> {

@@ -1,6 +1,10 @@
 //! The parts, put together: engine, directory, registry, database.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use notify::Watcher as _;
 use stockade_db::Database;
@@ -16,11 +20,12 @@ use crate::{
     directory::Directory,
     engine::Engines,
     error::{CallError, RuntimeError},
+    grants::OperatorGrants,
     invoke,
     plugin::Loader,
     ready::ReadySlots,
     recycle::Recycler,
-    registry::{Refusal, Registry, Snapshot},
+    registry::{Refusal, Registry, ServingPlugin, Snapshot},
 };
 
 /// A change to the directory is often several events; it is read when they have stopped for this long.
@@ -37,6 +42,9 @@ pub struct Runtime {
     pub(crate) background: Arc<Background>,
     pub(crate) recycler: Arc<Recycler>,
     registry: Registry,
+    directory_problem: Mutex<Option<String>>,
+    grants_file: PathBuf,
+    changed: Arc<Notify>,
     acts: Acts,
     stop: CancellationToken,
 }
@@ -71,6 +79,9 @@ impl Runtime {
             recycler: Arc::new(Recycler::start(Arc::clone(&background))?),
             background,
             registry,
+            directory_problem: Mutex::default(),
+            grants_file: config.grants_file.clone(),
+            changed: Arc::clone(&changed),
             acts,
             stop: CancellationToken::new(),
         });
@@ -106,6 +117,46 @@ impl Runtime {
         self.registry.current().refusals.clone()
     }
 
+    /// The plugins that serve, by name.
+    pub fn serving(&self) -> Vec<ServingPlugin> {
+        self.registry.current().serving()
+    }
+
+    /// Why the plugin directory could not be read when it was last looked at. What was loaded before serves on.
+    pub fn directory_problem(&self) -> Option<String> {
+        self.directory_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the grants file can be read as it is now.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check_grants(&self) -> Result<(), String> {
+        OperatorGrants::read_file(&self.grants_file).map(drop)
+    }
+
+    /// Read the directory and the grants again soon, as if they had changed.
+    pub fn look_again(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Whether calls can be served: not while there are plugin files and none of them serves.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        let current = self.registry.current();
+        match current.refusals.first() {
+            Some(first) if current.infos.is_empty() => Err(format!(
+                "no plugin serves: {} are refused, the first, {}, because {}",
+                current.refusals.len(),
+                first.file.display(),
+                first.reason
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Run a tool. Dropping the future ends the call: the guest, its transaction and the query on
     /// the database server.
     ///
@@ -133,6 +184,8 @@ impl Runtime {
             }
             let (scanned, snapshot) = scan(directory, aside.clone()).await;
             directory = scanned;
+            let problem = snapshot.as_ref().err().map(ToString::to_string);
+            *self.directory_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
             match snapshot {
                 Ok(snapshot) => self.registry.replace(snapshot).into_iter().for_each(&*self.acts),
                 Err(error) => tracing::error!(reason = %error, "plugins stay as they were"),

@@ -1,6 +1,6 @@
 //! The server as the configuration file describes it: database, plugin runtime, transports.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use stockade_db::{Database, DbError};
@@ -8,10 +8,12 @@ use stockade_runtime::{Caller, Runtime, RuntimeError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admin::{self, Operator},
     audit::Audit,
     config::{Config, ConfigError},
     http::Ready,
     mcp::{Shared, stdio},
+    reload::Reload,
     server::{RunningServer, StartError, serve_recorded},
     tools::Tools,
 };
@@ -48,14 +50,22 @@ pub struct App {
     database: Database,
     runtime: Arc<Runtime>,
     audit: Audit,
+    started: Instant,
 }
 
-struct DatabaseAnswers(Database);
+/// What calls need: the database with its control plane, and plugins. Embedding models are not asked: without
+/// them all tools serve but those that search by meaning.
+struct CanServe {
+    database: Database,
+    runtime: Arc<Runtime>,
+}
 
-impl Ready for DatabaseAnswers {
-    fn ready(&self) -> BoxFuture<'_, bool> {
-        // The plugin directory has been read once before anything is served.
-        Box::pin(async { self.0.ping().await.is_ok() })
+impl Ready for CanServe {
+    fn ready(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async {
+            self.runtime.check()?;
+            self.database.check().await.map(drop).map_err(|error| error.for_log())
+        })
     }
 }
 
@@ -75,7 +85,7 @@ impl App {
             }
         };
         match Runtime::start(&config.plugins, database.clone(), audit.acts()).await {
-            Ok(runtime) => Ok(Self { config, database, runtime, audit }),
+            Ok(runtime) => Ok(Self { config, database, runtime, audit, started: Instant::now() }),
             Err(error) => {
                 audit.close().await;
                 database.close().await;
@@ -97,10 +107,10 @@ impl App {
         callers.by_name(name).map(|known| Arc::clone(&known.caller))
     }
 
-    /// Serves over HTTP.
+    /// Serves over HTTP: callers, and operators where `[admin]` says so.
     ///
     /// # Errors
-    /// When the configuration has no caller with a token, or the address is taken.
+    /// When the configuration has no caller with a token, or an address is taken.
     pub async fn serve(&self) -> Result<RunningServer, AppError> {
         self.serve_tools(Arc::clone(&self.runtime) as _).await
     }
@@ -112,9 +122,23 @@ impl App {
     /// As [`serve`](Self::serve).
     pub async fn serve_tools(&self, tools: Arc<dyn Tools>) -> Result<RunningServer, AppError> {
         let callers = self.config.callers_with_tokens()?;
-        let ready = Arc::new(DatabaseAnswers(self.database.clone()));
+        let ready = Arc::new(CanServe { database: self.database.clone(), runtime: Arc::clone(&self.runtime) });
         let audit = self.audit.clone();
-        Ok(serve_recorded(&self.config.server, callers, tools, ready, audit).await?)
+        let settings = &self.config.admin;
+        let operators = match (&settings.listen, settings.token_sha256) {
+            (Some(address), Some(token)) => Some((admin::bind(address).await?, token)),
+            _ => None,
+        };
+        let mut server = serve_recorded(&self.config.server, callers, tools, ready, audit).await?;
+        let (runtime, front) = (Arc::clone(&self.runtime), server.front.clone());
+        let reload = Reload::new(self.config.clone(), Arc::clone(&front.endpoint), runtime, self.audit.clone());
+        server.reload = Some(Arc::clone(&reload));
+        if let Some((bound, token)) = operators {
+            let (database, runtime) = (self.database.clone(), Arc::clone(&self.runtime));
+            let operator = Operator::new(self.started, database, runtime, self.audit.clone(), front, reload);
+            server.admin = Some(admin::serve(settings, bound, token, operator));
+        }
+        Ok(server)
     }
 
     /// Serves one client on standard input and output, as the caller that `[stdio]` names, until the

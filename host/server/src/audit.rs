@@ -94,6 +94,11 @@ impl Audit {
         audit
     }
 
+    /// How each place is, for an operator.
+    pub(crate) fn places(&self) -> Vec<serde_json::Value> {
+        self.0.iter().flat_map(|open| &open.queues).map(Queue::health).collect()
+    }
+
     /// Counts a request that was refused before it was a call.
     pub(crate) fn refused(&self, known: Option<&KnownCaller>, reason: &'static str) {
         if let Some(open) = &self.0 {
@@ -122,7 +127,8 @@ impl Audit {
         })
     }
 
-    fn act(&self, outcome: &'static str, decision: AuditDecision, fill: impl FnOnce(&mut AuditRecord)) {
+    /// Records an administrative act.
+    pub(crate) fn act(&self, outcome: &'static str, decision: AuditDecision, fill: impl FnOnce(&mut AuditRecord)) {
         if let Some(open) = &self.0 {
             let mut record = AuditRecord::new(Uuid::now_v7(), now(), AuditKind::Act, decision, outcome);
             fill(&mut record);

@@ -19,8 +19,10 @@ use std::{
 };
 
 use http::HeaderMap;
+use stockade_runtime::Caller;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{AccessConfig, ConfigError, ServerConfig, TokenDigest},
@@ -47,6 +49,28 @@ pub struct Admitted {
     pub(crate) expires: Option<Instant>,
 }
 
+/// All that a caller is. JSON keeps the parts apart, whatever characters they have.
+fn all_of(issuer: &str, caller: &Caller) -> String {
+    let Caller { identity, display_name, time_zone } = caller;
+    serde_json::json!([
+        issuer,
+        identity.tenant,
+        identity.principal,
+        identity.roles,
+        identity.reader_role,
+        display_name,
+        time_zone
+    ])
+    .to_string()
+}
+
+/// Whether the request carries the one token with this digest.
+pub(crate) fn admits(headers: &HeaderMap, digest: &TokenDigest) -> Result<(), Refused> {
+    let token = bearer::token(headers, TOKEN_BYTES_MAX)?;
+    let same: bool = TokenDigest::of(token).as_bytes().ct_eq(digest.as_bytes()).into();
+    if same { Ok(()) } else { Err(Refused("unknown token")) }
+}
+
 /// All who may call.
 pub struct Callers {
     /// Scanned whole at every request, so that time tells nothing about how near a guess was. Callers
@@ -54,8 +78,8 @@ pub struct Callers {
     tokens: Vec<(TokenDigest, Admitted)>,
     names: BTreeMap<String, Arc<KnownCaller>>,
     tenants: Tenants,
-    oauth: Option<Oauth>,
-    active: Active,
+    oauth: Option<Arc<Oauth>>,
+    active: Arc<Active>,
     shares: Shares,
 }
 
@@ -71,15 +95,56 @@ impl Callers {
     /// # Errors
     /// Names the key of a value that is wrong, or of a token that two callers share.
     pub fn new(access: &AccessConfig, server: &ServerConfig) -> Result<Self, ConfigError> {
+        Self::build(access, server, None)
+    }
+
+    /// Who may call from now on. A caller that is the same, to the letter, of a tenant with the same limits,
+    /// goes on as it is; so do those that only tokens name, and the keys of their issuers, where
+    /// `issuers_stay`: neither issuers nor tenants are others than before.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn renewed(
+        &self,
+        access: &AccessConfig,
+        server: &ServerConfig,
+        issuers_stay: bool,
+    ) -> Result<Self, ConfigError> {
+        let mut next = Self::build(access, server, Some(self))?;
+        if issuers_stay && next.shares == self.shares {
+            next.oauth.clone_from(&self.oauth);
+            next.active = Arc::clone(&self.active);
+        }
+        Ok(next)
+    }
+
+    /// Ends the sessions and streams of those who are not among `next`.
+    pub(crate) fn retire(&self, next: &Self) {
+        for (name, known) in &self.names {
+            if !next.names.get(name).is_some_and(|stays| Arc::ptr_eq(stays, known)) {
+                known.gone.cancel();
+            }
+        }
+        if !Arc::ptr_eq(&self.active, &next.active) {
+            self.active.gone.cancel();
+        }
+    }
+
+    fn build(access: &AccessConfig, server: &ServerConfig, before: Option<&Self>) -> Result<Self, ConfigError> {
         let issuers = access.oauth.iter().flat_map(|oauth| oauth.issuers.values());
         let named = access.callers.values().map(|caller| &caller.tenant);
         let named = named.chain(issuers.flat_map(|issuer| issuer.tenant_names()));
         let mut callers = Self {
             tokens: Vec::new(),
             names: BTreeMap::new(),
-            tenants: Tenants::new(&access.tenants, &access.tenant_defaults, named)?,
-            oauth: access.oauth.as_ref().map(Oauth::new).transpose()?,
-            active: Active::default(),
+            tenants: Tenants::new(
+                &access.tenants,
+                &access.tenant_defaults,
+                named,
+                before.map(|before| &before.tenants),
+            )?,
+            oauth: access.oauth.as_ref().map(Oauth::new).transpose()?.map(Arc::new),
+            active: Arc::default(),
             shares: Shares::of(server),
         };
         for (name, config) in &access.callers {
@@ -87,7 +152,14 @@ impl Callers {
             let tenant = callers
                 .tenant(&config.tenant)
                 .map_err(|Refused(problem)| ConfigError::value(format!("callers.{name}.tenant"), problem))?;
-            let known = callers.shares.caller(name.clone(), format!("callers.{name}").into(), caller, tenant);
+            let id = format!("callers.{name} {}", all_of("", &caller));
+            let same = |known: &&Arc<KnownCaller>| known.id.as_ref() == id && Arc::ptr_eq(&known.tenant, &tenant);
+            let before =
+                before.filter(|before| before.shares == callers.shares && before.token_of(name) == config.token_sha256);
+            let known = match before.and_then(|before| before.names.get(name)).filter(same) {
+                Some(known) => Arc::clone(known),
+                None => callers.shares.caller(name.clone(), id.into(), caller, tenant, CancellationToken::new()),
+            };
             if let Some(digest) = config.token_sha256 {
                 if callers.tokens.iter().any(|(taken, _)| *taken == digest) {
                     let key = format!("callers.{name}.token_sha256");
@@ -104,8 +176,18 @@ impl Callers {
         Ok(callers)
     }
 
+    fn token_of(&self, name: &str) -> Option<TokenDigest> {
+        let (digest, _) = self.tokens.iter().find(|(_, admitted)| &*admitted.known.name == name)?;
+        Some(*digest)
+    }
+
     fn tenant(&self, name: &str) -> Result<Arc<Tenant>, Refused> {
         self.tenants.get(name).ok_or(Refused("the tenant is not configured"))
+    }
+
+    /// The tenants that callers and issuers name.
+    pub(crate) fn tenants(&self) -> Vec<Arc<Tenant>> {
+        self.tenants.all()
     }
 
     /// Whether nobody can come over HTTP.
@@ -146,19 +228,9 @@ impl Callers {
         let oauth = self.oauth.as_ref().ok_or(Refused("unknown token"))?;
         let Verified { issuer, caller, scopes, expires } = oauth.verify(token).await?;
         let tenant = self.tenant(caller.identity.tenant.as_str())?;
-        let identity = &caller.identity;
-        let name = format!("{issuer}/{}", identity.principal);
-        // JSON keeps the parts apart, whatever characters they have.
-        let id = serde_json::json!([
-            issuer,
-            identity.tenant,
-            identity.principal,
-            identity.roles,
-            identity.reader_role,
-            caller.display_name,
-            caller.time_zone
-        ]);
-        let known = self.active.get(id.to_string(), |id| self.shares.caller(name, id, caller, tenant));
+        let name = format!("{issuer}/{}", caller.identity.principal);
+        let gone = self.active.gone.child_token();
+        let known = self.active.get(all_of(&issuer, &caller), |id| self.shares.caller(name, id, caller, tenant, gone));
         Ok(Admitted { known, scopes: Arc::new(scopes), expires })
     }
 
@@ -269,7 +341,8 @@ mod tests {
         let get = |id: usize| {
             callers.active.get(id.to_string(), |id| {
                 let caller = stockade_runtime::Caller::clone(&template.caller);
-                callers.shares.caller("issuer/p".to_owned(), id, caller, Arc::clone(&template.tenant))
+                let tenant = Arc::clone(&template.tenant);
+                callers.shares.caller("issuer/p".to_owned(), id, caller, tenant, callers.active.gone.child_token())
             })
         };
         let held = get(0);

@@ -17,6 +17,16 @@ pub(crate) struct ConfigArg {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// A running host, and who asks it.
+#[derive(Args)]
+pub(crate) struct HostArg {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// A file with the operators' token. Default: what STOCKADE_ADMIN_TOKEN says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
 #[derive(Args)]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
@@ -47,6 +57,24 @@ pub(crate) enum Command {
         /// of processes shows it.
         #[arg(long, value_name = "URL")]
         admin_url: String,
+    },
+    /// Print how a running host is, as JSON; fails where it cannot serve.
+    Health(HostArg),
+    /// Have a running host read its configuration again, all of it or nothing.
+    Reload(HostArg),
+    /// Print how long a running host's statements take, by tool, tenant and statement.
+    Stats {
+        #[command(flatten)]
+        host: HostArg,
+        /// Print JSON, for scripts.
+        #[arg(long)]
+        json: bool,
+        /// Print again every so many seconds, until it is stopped.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
+        watch: Option<u64>,
+        /// Rows of each table.
+        #[arg(long, default_value_t = 15)]
+        rows: usize,
     },
     /// Embed the rows of a collection that have no embedding, or another model's. May be broken off and
     /// run again: it goes on where it was.

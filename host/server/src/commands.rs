@@ -15,15 +15,23 @@ use stockade_server::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+mod operator;
+mod table;
+
+pub(crate) use operator::{health, reload, stats};
+
 use crate::{cli::ConfigArg, signals};
 
 mod embed;
 
 pub(crate) use embed::embed;
 
+fn path_of(arg: ConfigArg, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    arg.config.or_else(|| environment.config.clone()).ok_or(ConfigError::Missing)
+}
+
 fn load(arg: ConfigArg, environment: &Environment) -> anyhow::Result<Config> {
-    let path = arg.config.or_else(|| environment.config.clone()).ok_or(ConfigError::Missing)?;
-    let config = Config::load(&path)?;
+    let config = Config::load(&path_of(arg, environment)?)?;
     telemetry::start(&config.log, environment.log.as_deref())?;
     Ok(config)
 }
@@ -37,7 +45,7 @@ async fn start(config: Config, stop: &CancellationToken) -> anyhow::Result<Optio
 }
 
 pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
-    let stop = signals::stop()?;
+    let (stop, mut hangups) = (signals::stop()?, signals::Hangups::new()?);
     let config = load(arg, environment)?;
     // Before a database is started for nobody.
     config.callers_with_tokens()?;
@@ -49,7 +57,10 @@ pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::
             return Err(error.into());
         }
     };
-    stop.cancelled().await;
+    while stop.run_until_cancelled(hangups.next()).await.is_some() {
+        // What came of it is in the log.
+        let _ = server.reload().await;
+    }
     tracing::info!("stopping; a second signal ends at once");
     server.shutdown().await;
     app.close().await;

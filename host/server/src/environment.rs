@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use stockade_db::Secret;
+
 /// The environment variables that Stockade knows.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -9,6 +11,8 @@ pub struct Environment {
     pub config: Option<PathBuf>,
     /// `STOCKADE_LOG`: overrides `level` of the section `[log]`.
     pub log: Option<String>,
+    /// `STOCKADE_ADMIN_TOKEN`: the operators' token, for the commands that ask a running host.
+    pub admin_token: Option<Secret>,
 }
 
 impl Environment {
@@ -19,6 +23,7 @@ impl Environment {
         Self {
             config: set("STOCKADE_CONFIG").map(PathBuf::from),
             log: set("STOCKADE_LOG").map(|value| value.to_string_lossy().into_owned()),
+            admin_token: set("STOCKADE_ADMIN_TOKEN").map(|value| Secret::new(value.to_string_lossy().trim())),
         }
     }
 }

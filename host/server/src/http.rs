@@ -7,11 +7,14 @@ mod health;
 mod listener;
 mod replies;
 mod slow_client;
+mod socket;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use health::Health;
 pub use health::{AlwaysReady, Ready};
 pub(crate) use listener::Listener;
+pub use socket::ListenAddress;
+pub(crate) use socket::Socket;
 
 use std::{sync::Arc, time::Duration};
 

@@ -17,6 +17,7 @@
     )
 )]
 
+mod admin;
 mod app;
 mod audit;
 pub mod auth;
@@ -25,12 +26,14 @@ pub mod environment;
 mod errors;
 mod http;
 mod mcp;
+mod reload;
 mod server;
 pub mod telemetry;
 mod tenants;
 mod tools;
 
 pub use app::{App, AppError};
-pub use http::{AlwaysReady, Ready};
+pub use http::{AlwaysReady, ListenAddress, Ready};
+pub use reload::ReloadError;
 pub use server::{RunningServer, StartError, serve};
 pub use tools::Tools;

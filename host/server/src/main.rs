@@ -43,6 +43,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(config) => commands::serve(config, &environment).await,
         Command::Stdio(config) => commands::stdio(config, &environment).await,
         Command::Migrate { config, admin_url } => commands::migrate(config, admin_url, &environment).await,
+        Command::Health(host) => commands::health(host, &environment).await,
+        Command::Reload(host) => commands::reload(host, &environment).await,
+        Command::Stats { host, json, watch, rows } => commands::stats(host, &environment, json, watch, rows).await,
         Command::Embed(args) => commands::embed(args, &environment).await,
         Command::Plugin(PluginCommand::Pack { component, manifest, output }) => {
             commands::pack(component, manifest, output).await

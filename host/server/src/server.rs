@@ -6,11 +6,13 @@ use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    admin::{Front, RunningAdmin},
     audit::Audit,
     auth::Callers,
-    config::{ConfigError, ServerConfig},
-    http::{self, Endpoint, Health, Listener, Ready},
+    config::{AccessConfig, ConfigError, ServerConfig},
+    http::{self, Endpoint, Health, ListenAddress, Listener, Ready, Socket},
     mcp::Shared,
+    reload::{Reload, ReloadError},
     tools::Tools,
 };
 
@@ -31,6 +33,14 @@ pub enum StartError {
     Listen {
         /// Address and port.
         address: SocketAddr,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The operators' address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}; change `listen` in [admin], or stop what uses it")]
+    ListenAdmin {
+        /// Address and port, or a path.
+        address: ListenAddress,
         /// What the system says.
         reason: std::io::Error,
     },
@@ -64,11 +74,13 @@ pub(crate) async fn serve_recorded(
     let endpoint = Endpoint::new(config, callers, Arc::clone(&shared), streams.clone())?;
     endpoint.warm_up();
     let ready_timeout = Duration::from_millis(config.ready_timeout_ms);
-    let health = Health::new(ready, ready_timeout, shared.stopping.clone());
-    let app = http::router(config, Arc::new(endpoint), Arc::new(health));
+    let health = Health::new(ready, ready_timeout);
+    let front = Front { endpoint: Arc::new(endpoint), shared: Arc::clone(&shared), health: Arc::new(health) };
+    let app = http::router(config, Arc::clone(&front.endpoint), Arc::clone(&front.health));
     let cannot_listen = |reason| StartError::Listen { address: config.listen, reason };
     let socket = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
     let local_addr = socket.local_addr().map_err(cannot_listen)?;
+    let socket = Socket::Tcp(socket);
     let listener = Arc::new(Listener::new(app, config, shared.stopping.clone()));
     let accepting = tokio::spawn(Arc::clone(&listener).run(socket));
     tracing::info!(%local_addr, "serving MCP over HTTP at /mcp");
@@ -80,8 +92,12 @@ pub(crate) async fn serve_recorded(
     let guards = [&shared.stopping, &streams, &listener.ending].map(|token| token.clone().drop_guard());
     Ok(RunningServer {
         local_addr,
+        delay: Duration::from_millis(config.shutdown_delay_ms),
         grace: Duration::from_secs(config.shutdown_grace_s),
-        shared,
+        front,
+        admin: None,
+        reload: None,
+        config: config.clone(),
         streams,
         listener,
         accepting,
@@ -93,8 +109,12 @@ pub(crate) async fn serve_recorded(
 /// polite way.
 pub struct RunningServer {
     local_addr: SocketAddr,
+    delay: Duration,
     grace: Duration,
-    shared: Arc<Shared>,
+    pub(crate) front: Front,
+    pub(crate) admin: Option<RunningAdmin>,
+    pub(crate) reload: Option<Arc<Reload>>,
+    config: ServerConfig,
     streams: CancellationToken,
     listener: Arc<Listener>,
     accepting: JoinHandle<()>,
@@ -108,15 +128,53 @@ impl RunningServer {
         self.local_addr
     }
 
-    /// Stops accepting, lets calls under way finish within `shutdown_grace_s`, then ends the rest.
+    /// Reads the configuration again, all of it or nothing, and gives the keys that have changed. What cannot
+    /// change while the server runs is refused. Calls under way keep what they began with.
+    ///
+    /// # Errors
+    /// Why nothing was changed; [`ReloadError::NoFile`] for a server that no [`App`](crate::App) started.
+    pub async fn reload(&self) -> Result<Vec<String>, ReloadError> {
+        match &self.reload {
+            Some(reload) => reload.reload().await,
+            None => Err(ReloadError::NoFile),
+        }
+    }
+
+    /// Takes others who may call, from the next request on. Sessions and streams of callers who are not the same
+    /// any more end; calls under way do not.
+    ///
+    /// # Errors
+    /// What is wrong with them, or that nobody could call; then nothing has changed.
+    pub fn replace_callers(&self, access: &AccessConfig) -> Result<(), ConfigError> {
+        let endpoint = &self.front.endpoint;
+        let next = endpoint.callers().renewed(access, &self.config, false)?;
+        if next.no_tokens() {
+            return Err(ConfigError::value("callers", "have no `token_sha256`, and there is no [oauth]"));
+        }
+        endpoint.replace_callers(next);
+        Ok(())
+    }
+
+    /// Where operators are served, if they are.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<&ListenAddress> {
+        self.admin.as_ref().map(|admin| &admin.local_addr)
+    }
+
+    /// Says that it is not ready, and after `shutdown_delay_ms` stops accepting, lets calls under way finish
+    /// within `shutdown_grace_s`, then ends the rest. Operators are served until nothing else is.
     pub async fn shutdown(self) {
+        self.front.health.retire();
+        // Whoever sends requests here learns that they should go elsewhere, before they are refused.
+        tokio::time::sleep(self.delay).await;
         let deadline = Instant::now() + self.grace;
-        self.shared.stopping.cancel();
+        let shared = self.front.shared;
+        shared.stopping.cancel();
         // Ends by the token; an error would be a panic in it, which the runtime has reported.
         let _ = self.accepting.await;
-        self.shared.busy.close();
-        if tokio::time::timeout_at(deadline, self.shared.busy.wait()).await.is_err() {
-            tracing::warn!(calls = self.shared.busy.len(), "calls cut off: they did not end within shutdown_grace_s");
+        shared.busy.close();
+        if tokio::time::timeout_at(deadline, shared.busy.wait()).await.is_err() {
+            tracing::warn!(calls = shared.busy.len(), "calls cut off: they did not end within shutdown_grace_s");
         }
         let connections = &self.listener.connections;
         connections.close();
@@ -128,5 +186,8 @@ impl RunningServer {
         self.listener.ending.cancel();
         connections.wait().await;
         tracing::info!("HTTP stopped");
+        if let Some(admin) = self.admin {
+            admin.shutdown().await;
+        }
     }
 }

@@ -70,6 +70,16 @@ impl Tenant {
         }
     }
 
+    /// The same tenant under other limits: what it has used of its day stays used.
+    fn continuing(self, before: &Self) -> Self {
+        Self { quota: self.quota.continuing(&before.quota), ..self }
+    }
+
+    /// HTTP requests under way now, open streams included.
+    pub(crate) fn requests_under_way(&self) -> usize {
+        self.limits.requests_max.saturating_sub(self.requests.available_permits())
+    }
+
     /// Whether the tenant may know of the tool: what it may not know of is like what there is not.
     pub(crate) fn sees(&self, tool: &ToolInfo) -> bool {
         let among = |names: &Option<BTreeSet<String>>, name| names.as_ref().is_none_or(|names| names.contains(name));
@@ -96,7 +106,8 @@ impl Tenant {
 pub(crate) struct Tenants(BTreeMap<String, Arc<Tenant>>);
 
 impl Tenants {
-    /// Takes `[tenants.*]` and `[tenant_defaults]`, and the names that callers can have.
+    /// Takes `[tenants.*]` and `[tenant_defaults]`, and the names that callers can have. A tenant that was there
+    /// `before`, with the same limits, is the same one.
     ///
     /// # Errors
     /// Names the key of a wrong limit, or of a table for a tenant that nobody can be: most likely a
@@ -105,6 +116,7 @@ impl Tenants {
         configured: &BTreeMap<String, TenantConfig>,
         defaults: &TenantConfig,
         named: impl Iterator<Item = &'a String>,
+        before: Option<&Self>,
     ) -> Result<Self, ConfigError> {
         let named: BTreeSet<_> = named.collect();
         if let Some(stray) = configured.keys().find(|name| !named.contains(name)) {
@@ -115,9 +127,18 @@ impl Tenants {
         let tenant = |name: &String| {
             let own = configured.get(name).unwrap_or(&nothing);
             let limits = own.over(defaults, &format!("tenants.{name}"))?;
-            Ok((name.clone(), Arc::new(Tenant::new(name, limits))))
+            let tenant = match before.and_then(|before| before.get(name)) {
+                Some(before) if before.limits == limits => before,
+                Some(before) => Arc::new(Tenant::new(name, limits).continuing(&before)),
+                None => Arc::new(Tenant::new(name, limits)),
+            };
+            Ok((name.clone(), tenant))
         };
         Ok(Self(named.into_iter().map(tenant).collect::<Result<_, ConfigError>>()?))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Tenant>> {
+        self.0.values().cloned().collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Tenant>> {

@@ -1,14 +1,14 @@
 //! Whether a database is fit to serve from. A host that would serve on a login which row security
 //! does not bind refuses to start.
-use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::Database;
 use crate::config::DatabaseConfig;
+use crate::context::Transaction;
 use crate::error::DbError;
 use crate::identity::Identity;
-use crate::lease::{Isolation, Lease};
-use crate::share::Purpose;
+use crate::lease::quoted;
 
 /// Every row is a reason not to start.
 const UNFIT: &str = include_str!("checks/unfit.sql");
@@ -64,36 +64,41 @@ fn list(reasons: &[String]) -> String {
     shown
 }
 
-/// Signs a context for nobody and asks whether the database believes it.
+/// Signs a context for nobody and asks whether the database believes it, on a control connection: it
+/// says so also while calls hold all others.
 pub(super) async fn signing_key(database: &Database) -> Result<(), DbError> {
     let Some(reader_role) = database.inner.config.reader_roles.first() else { return Ok(()) };
     let nobody = Identity {
-        tenant: "stockade-startup-check".parse()?,
-        principal: "stockade-startup-check".parse()?,
+        tenant: "stockade-check".parse()?,
+        principal: "stockade-check".parse()?,
         roles: Vec::new(),
         reader_role: reader_role.clone(),
     };
-    let deadline = tokio::time::Instant::now() + crate::node::CONTROL_TIMEOUT;
-    let mut lease = Lease::begin(
-        database,
-        &database.inner.primary,
-        &nobody,
-        Isolation::ReadCommitted,
-        Purpose::Statements,
-        deadline,
-    )
-    .await?;
-    let believed = lease.scalar_bool("SELECT stockade.claims() IS NOT NULL").await;
-    lease.rollback().await?;
-    match believed {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(DbError::unavailable(format!(
-            "the database does not know the key {} of context_key_file: run the setup with this file",
-            database.inner.key.id()
-        ))),
-        Err(error) => Err(DbError::unavailable(format!(
+    let mut transaction = database.control().begin_with("BEGIN READ ONLY").await?;
+    let began = "SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8";
+    let row = sqlx::query(began).persistent(false).fetch_one(&mut *transaction).await?;
+    let (pid, began_us): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let life_us = i64::try_from(crate::node::CONTROL_TIMEOUT.as_micros()).unwrap_or(i64::MAX);
+    let claimed = Transaction { pid, began_us, expires_us: began_us.saturating_add(life_us) };
+    let context = database.inner.key.sign(&nobody, &claimed)?;
+    // Base64url and an identifier: nothing to quote.
+    let become_nobody =
+        format!("SET LOCAL stockade.context = '{context}'; SET LOCAL ROLE {}", quoted(reader_role.as_str()));
+    let cannot = |error: DbError| {
+        DbError::unavailable(format!(
             "the role {reader_role} cannot call stockade.claims() ({}): run the setup",
             error.for_log()
-        ))),
+        ))
+    };
+    sqlx::raw_sql(AssertSqlSafe(become_nobody)).execute(&mut *transaction).await.map_err(|e| cannot(e.into()))?;
+    let believed = sqlx::query("SELECT stockade.claims() IS NOT NULL").persistent(false);
+    let believed: bool = believed.fetch_one(&mut *transaction).await.map_err(|e| cannot(e.into()))?.try_get(0)?;
+    transaction.rollback().await?;
+    if believed {
+        return Ok(());
     }
+    Err(DbError::unavailable(format!(
+        "the database does not know the key {} of context_key_file: run the setup with this file",
+        database.inner.key.id()
+    )))
 }

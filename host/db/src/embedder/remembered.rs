@@ -49,6 +49,12 @@ impl Remembered {
         Ok(vectors.iter().map(|vector| vector.to_vec()).collect())
     }
 
+    /// Has the model embed a word, remembered or not.
+    pub(super) async fn probe(&self) -> Result<(), DbError> {
+        let vectors = self.embedder.embed(&["ready".to_owned()]).await?;
+        check(&self.name, self.dimension, 1, &vectors)
+    }
+
     /// A flight for each text; those that nobody is after yet are one batch.
     fn flights(&self, texts: &[String]) -> Vec<Flight> {
         let digests: Vec<Digest> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();

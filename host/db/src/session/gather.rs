@@ -60,6 +60,10 @@ impl Gather {
         Ok(())
     }
 
+    pub(crate) fn rows(&self) -> u32 {
+        self.rows
+    }
+
     /// The statement runs once more, from its beginning.
     pub(super) fn restart(&mut self) {
         self.meter.give_back(u64::from(self.rows), self.bytes);

@@ -94,7 +94,7 @@ impl Session {
     /// How many rows of the collection the caller sees, counted up to one more than `exact_rows_max`.
     async fn rows_seen(&self, collection: &str, config: &CollectionConfig) -> Result<u32, DbError> {
         let seen = &self.database.collections().seen;
-        let key = SeenBy::new(collection, &self.identity);
+        let key = SeenBy::new(collection, self.identity());
         if let Some(known) = seen.get(&key) {
             return Ok(known);
         }

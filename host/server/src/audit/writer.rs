@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use stockade_db::{AuditDecision, AuditKind, AuditLine, AuditRecord};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +30,7 @@ pub(super) struct Entry {
 
 /// What waits for one place.
 pub(super) struct Queue {
+    place: &'static str,
     sender: mpsc::Sender<Entry>,
     state: Arc<State>,
 }
@@ -49,11 +51,12 @@ impl Queue {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
+        let place = sink.name();
         let (sender, receiver) = mpsc::channel(queue_max);
         let state = Arc::new(State::default());
         let writer = Writer { sink, receiver, state: Arc::clone(&state), stop: stop.clone(), gather };
         tasks.spawn(writer.run());
-        Self { sender, state }
+        Self { place, sender, state }
     }
 
     /// Never waits: a record that finds no room is dropped and counted.
@@ -61,6 +64,16 @@ impl Queue {
         if self.sender.try_send(entry).is_err() && self.state.lost.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::error!("records of the audit log are dropped: more than `queue_max` in [audit] wait");
         }
+    }
+
+    /// For an operator.
+    pub(super) fn health(&self) -> Value {
+        json!({
+            "place": self.place,
+            "ok": self.is_well(),
+            "waiting": self.sender.max_capacity() - self.sender.capacity(),
+            "dropped": self.state.lost.load(Ordering::Relaxed),
+        })
     }
 
     /// Whether a record that is sent now may hope to be written.

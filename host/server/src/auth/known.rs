@@ -6,6 +6,7 @@ use std::{
 
 use stockade_runtime::Caller;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{config::ServerConfig, mcp::Listed, tenants::Tenant};
 
@@ -19,6 +20,8 @@ pub struct KnownCaller {
     /// roles change is another caller, and does not find the sessions that the former roles opened.
     pub(crate) id: Arc<str>,
     pub(crate) tenant: Arc<Tenant>,
+    /// Cancelled when the operator takes the caller out, or changes what it is: its sessions and streams end.
+    pub(crate) gone: CancellationToken,
     /// HTTP requests under way at once.
     pub(crate) requests: Arc<Semaphore>,
     /// Tool calls that run at once.
@@ -34,7 +37,7 @@ impl fmt::Debug for KnownCaller {
 }
 
 /// How much each caller may use at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
     requests_max: usize,
     calls_max: usize,
@@ -45,12 +48,20 @@ impl Shares {
         Self { requests_max: server.requests_per_caller_max, calls_max: server.calls_per_caller_max }
     }
 
-    pub(super) fn caller(self, name: String, id: Arc<str>, caller: Caller, tenant: Arc<Tenant>) -> Arc<KnownCaller> {
+    pub(super) fn caller(
+        self,
+        name: String,
+        id: Arc<str>,
+        caller: Caller,
+        tenant: Arc<Tenant>,
+        gone: CancellationToken,
+    ) -> Arc<KnownCaller> {
         Arc::new(KnownCaller {
             name: name.into(),
             caller: Arc::new(caller),
             id,
             tenant,
+            gone,
             requests: Arc::new(Semaphore::new(self.requests_max)),
             calls: Semaphore::new(self.calls_max),
             listed: Mutex::new(None),
@@ -67,6 +78,8 @@ const TIDY_FROM: usize = 64;
 #[derive(Default)]
 pub(super) struct Active {
     entries: Mutex<Entries>,
+    /// Cancelled when all of them are gone, those that are still to be made too.
+    pub(super) gone: CancellationToken,
 }
 
 #[derive(Default)]

@@ -63,9 +63,11 @@ server_config! {
     sessions_per_caller_max: usize = 64;
     /// Time after which an unused session is closed, in seconds.
     session_idle_timeout_s: u64 = 1_800;
+    /// Time between saying on `/readyz` that the server stops and refusing connections, in milliseconds.
+    shutdown_delay_ms: u64 = 0;
     /// Time that calls under way have to finish when the server is told to stop, in seconds.
     shutdown_grace_s: u64 = 20;
-    /// Time that `/readyz` gives the database to answer, in milliseconds.
+    /// Time that `/readyz` gives what it asks to answer, in milliseconds.
     ready_timeout_ms: u64 = 2_000;
 }
 
@@ -95,6 +97,9 @@ impl ServerConfig {
             if value == 0 || value > 1 << 32 {
                 return Err(ConfigError::value(format!("server.{key}"), "must lie between 1 and 4294967296"));
             }
+        }
+        if self.shutdown_delay_ms > 600_000 {
+            return Err(ConfigError::value("server.shutdown_delay_ms", "must lie between 0 and 600000"));
         }
         // Below the first the library does not start, above the second no parser goes on.
         for (key, value, least, most) in [

@@ -29,7 +29,7 @@ pub struct TenantConfig {
 }
 
 /// What a tenant may use, with nothing left open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TenantLimits {
     pub(crate) plugins: Option<BTreeSet<String>>,
     pub(crate) tools: Option<BTreeSet<String>>,

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use stockade_db::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 use stockade_runtime::RuntimeConfig;
 
-use super::{AccessConfig, AuditConfig, CallerConfig, ConfigError, LogConfig, OauthConfig, ServerConfig, TenantConfig};
+use super::{
+    AccessConfig, AdminConfig, AuditConfig, CallerConfig, Changes, ConfigError, LogConfig, OauthConfig, ServerConfig,
+    TenantConfig,
+};
 use crate::auth::{Callers, KnownCaller};
 
 /// `stockade.toml`. There is no `Debug`: nobody prints it whole.
@@ -28,6 +31,11 @@ pub struct Config {
     pub log: LogConfig,
     /// `[audit]`
     pub audit: AuditConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
+    pub(crate) path: PathBuf,
+    /// The file as it was written, to tell what another one changes.
+    written: toml::Table,
 }
 
 /// The section `[stdio]`.
@@ -61,6 +69,8 @@ struct File {
     log: LogConfig,
     #[serde(default)]
     audit: AuditConfig,
+    #[serde(default)]
+    admin: AdminConfig,
 }
 
 impl Config {
@@ -85,10 +95,18 @@ impl Config {
             stdio: file.stdio,
             log: file.log,
             audit: file.audit,
+            admin: file.admin,
+            path: path.to_owned(),
+            written: toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?,
         };
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         config.check()?;
         Ok(config)
+    }
+
+    /// In what `next` differs.
+    pub(crate) fn changes(&self, next: &Self) -> Changes {
+        Changes::between(&self.written, &next.written)
     }
 
     /// The callers, ready to be looked up.
@@ -149,13 +167,28 @@ impl Config {
         resolve(&mut self.plugins.grants_file);
         self.plugins.cache_dir.as_mut().map(resolve);
         self.audit.file.as_mut().map(resolve);
+        self.admin.path().map(resolve);
         self.access.paths().for_each(resolve);
+    }
+
+    /// A caller's token opens nothing for operators: one that is both would open both.
+    fn check_admin(&self) -> Result<(), ConfigError> {
+        let token = self.admin.validate()?;
+        let callers = self.access.callers.values().filter_map(|caller| caller.token_sha256);
+        match token {
+            Some(token) if callers.into_iter().any(|callers| callers == token) => Err(ConfigError::value(
+                "admin.token_sha256",
+                "is a caller's too; operators need a token of their own: `stockade token new`",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         self.server.validate()?;
         self.audit.validate()?;
         self.known_callers()?;
+        self.check_admin()?;
         if self.database.url.is_some() == self.database.embedded.is_some() {
             return Err(ConfigError::value("database", "must have either `url` or `embedded`, and not both"));
         }

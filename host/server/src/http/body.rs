@@ -5,11 +5,11 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::replies;
 
@@ -106,16 +106,16 @@ pub(super) fn is_deeper_than(json: &[u8], depth_max: usize) -> bool {
 }
 
 /// A response's body that holds something until it has been sent or given up: a stream counts as
-/// long as it is open. It may end before its time.
+/// long as it is open. It may end before its time, when `end` does.
 pub(super) struct Holding<B, T> {
     body: B,
     _held: T,
-    end: Option<Pin<Box<Sleep>>>,
+    end: Option<BoxFuture<'static, ()>>,
 }
 
 impl<B, T> Holding<B, T> {
-    pub(super) fn new(body: B, held: T, end: Option<Instant>) -> Self {
-        Self { body, _held: held, end: end.map(|end| Box::pin(sleep_until(end))) }
+    pub(super) fn new(body: B, held: T, end: Option<BoxFuture<'static, ()>>) -> Self {
+        Self { body, _held: held, end }
     }
 }
 

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -6,13 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -23,6 +27,7 @@ use crate::{
     config::{ConfigError, ServerConfig},
     errors::whole_seconds,
     mcp::{Exchange, HttpSide, McpHandler, OwnedSessions, Shared, Trouble},
+    tenants::Tenant,
 };
 
 /// Bytes of the library's own words that are logged when it fails.
@@ -30,8 +35,8 @@ const LIBRARY_WORDS_MAX: usize = 1024;
 
 /// `/mcp`: who calls is settled here, before a byte of the body is read.
 pub(crate) struct Endpoint {
-    callers: Arc<Callers>,
-    challenge: Challenge,
+    access: RwLock<Arc<Access>>,
+    sessions: Arc<OwnedSessions>,
     service: StreamableHttpService<McpHandler, OwnedSessions>,
     shared: Arc<Shared>,
     body_bytes_max: usize,
@@ -39,11 +44,24 @@ pub(crate) struct Endpoint {
     json_depth_max: usize,
 }
 
+/// Who may call, and what others are told. A request keeps the one that it began with.
+struct Access {
+    callers: Arc<Callers>,
+    challenge: Challenge,
+}
+
+impl Access {
+    fn new(callers: Callers) -> Arc<Self> {
+        Arc::new(Self { challenge: callers.challenge(), callers: Arc::new(callers) })
+    }
+}
+
 /// A request's places among its caller's and its tenant's, held until its answer has been sent.
 type Share = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// A request that was let in.
 struct Guest {
+    access: Arc<Access>,
     known: Arc<KnownCaller>,
     http: Arc<HttpSide>,
     share: Share,
@@ -71,10 +89,11 @@ impl Endpoint {
             let known = Exchange::caller().ok_or_else(|| std::io::Error::other("no caller"))?;
             Ok(McpHandler::new(Arc::clone(&for_handlers), known))
         };
+        let sessions = Arc::new(OwnedSessions::new(config));
         Ok(Self {
-            challenge: callers.challenge(),
-            callers: Arc::new(callers),
-            service: StreamableHttpService::new(factory, Arc::new(OwnedSessions::new(config)), library),
+            access: RwLock::new(Access::new(callers)),
+            service: StreamableHttpService::new(factory, Arc::clone(&sessions), library),
+            sessions,
             shared,
             body_bytes_max: config.body_bytes_max,
             body_timeout: Duration::from_secs(config.body_timeout_s),
@@ -82,23 +101,51 @@ impl Endpoint {
         })
     }
 
+    /// The tenants that may be served.
+    pub(crate) fn tenants(&self) -> Vec<Arc<Tenant>> {
+        self.access().callers.tenants()
+    }
+
+    fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who may call now.
+    pub(crate) fn callers(&self) -> Arc<Callers> {
+        Arc::clone(&self.access().callers)
+    }
+
+    /// From the next request on, who may call is another matter. Calls under way end as they began; sessions and
+    /// streams of those who are not the same any more are closed.
+    pub(crate) fn replace_callers(&self, callers: Callers) {
+        let next = Access::new(callers);
+        let before = {
+            let mut access = self.access.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *access, Arc::clone(&next))
+        };
+        before.callers.retire(&next.callers);
+        self.sessions.close_gone();
+        next.callers.warm_up();
+    }
+
     /// Fetches the issuers' keys, so that the first request need not wait for them.
     pub(crate) fn warm_up(&self) {
-        self.callers.warm_up();
+        self.callers().warm_up();
     }
 
     /// Lets a request in, or says what it is answered.
     async fn admit(&self, headers: &HeaderMap) -> Result<Guest, Response> {
+        let access = self.access();
         let Admitted { known, scopes, expires } =
-            self.callers.authenticate(headers).await.map_err(|Refused(reason)| {
+            access.callers.authenticate(headers).await.map_err(|Refused(reason)| {
                 tracing::info!(fault = "caller", reason, "request without a valid token");
                 self.shared.audit.refused(None, "UNAUTHENTICATED");
-                self.challenge.unauthorized::<Body>()
+                access.challenge.unauthorized::<Body>()
             })?;
-        let http = HttpSide::new(Arc::clone(&self.callers), scopes);
+        let http = HttpSide::new(Arc::clone(&access.callers), scopes);
         if let Some(needed) = http.lacking(None) {
             self.shared.audit.refused(Some(&known), "INSUFFICIENT_SCOPE");
-            return Err(self.insufficient_scope(&known, &needed));
+            return Err(insufficient_scope(&access, &known, &needed));
         }
         let place = |places: &Arc<Semaphore>, limit| {
             let place = Arc::clone(places).try_acquire_owned().ok();
@@ -113,13 +160,28 @@ impl Endpoint {
             let message = "too many requests of this caller or its tenant are under way";
             return Err(replies::try_again(StatusCode::TOO_MANY_REQUESTS, message));
         };
-        Ok(Guest { known, http, share, expires })
+        Ok(Guest { access, known, http, share, expires })
     }
+}
 
-    fn insufficient_scope(&self, known: &KnownCaller, needed: &[&str]) -> Response {
-        let needs = needed.join(" ");
-        tracing::info!(fault = "caller", caller = &*known.name, needs, "the token lacks a scope");
-        self.challenge.insufficient_scope(needed)
+fn insufficient_scope(access: &Access, known: &KnownCaller, needed: &[&str]) -> Response {
+    let needs = needed.join(" ");
+    tracing::info!(fault = "caller", caller = &*known.name, needs, "the token lacks a scope");
+    access.challenge.insufficient_scope(needed)
+}
+
+/// A stream without an end of its own ends with the token that opened it, or with its caller.
+fn end_of_stream(known: &KnownCaller, expires: Option<Instant>) -> BoxFuture<'static, ()> {
+    let gone = known.gone.clone().cancelled_owned();
+    match expires {
+        None => gone.boxed(),
+        Some(expires) => async move {
+            tokio::select! {
+                () = gone => {}
+                () = sleep_until(expires) => {}
+            }
+        }
+        .boxed(),
     }
 }
 
@@ -141,7 +203,7 @@ pub(super) async fn mcp(State(endpoint): State<Arc<Endpoint>>, mut request: Requ
 
 /// What RFC 9728 has a client read to find out where tokens come from.
 pub(super) async fn metadata(State(endpoint): State<Arc<Endpoint>>, uri: Uri) -> Response {
-    match endpoint.challenge.metadata_at(uri.path()) {
+    match endpoint.access().challenge.metadata_at(uri.path()) {
         Some(document) => ([(header::CONTENT_TYPE, "application/json")], document.to_owned()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -165,21 +227,21 @@ impl Endpoint {
         if body::is_deeper_than(&body, self.json_depth_max) {
             return replies::too_deep(self.json_depth_max);
         }
-        if self.callers.has_tool_scopes()
+        if guest.access.callers.has_tool_scopes()
             && let Some(tool) = called_tool(&body)
             // A tool that the caller may not see is answered as one that there is not.
             && self.shared.tool(&guest.known, &tool).is_some()
             && let Some(needed) = guest.http.lacking(Some(&tool))
         {
-            return self.insufficient_scope(&guest.known, &needed);
+            return insufficient_scope(&guest.access, &guest.known, &needed);
         }
         let request = Request::from_parts(parts, Full::new(body.clone()));
         self.serve(guest, request, &body).await
     }
 
     async fn serve(&self, guest: Guest, request: Request<Full<Bytes>>, body: &Bytes) -> Response {
-        let Guest { known, http, share, expires } = guest;
-        let end = expires.filter(|_| is_endless(&request));
+        let Guest { access: _, known, http, share, expires } = guest;
+        let end = is_endless(&request).then(|| end_of_stream(&known, expires));
         let json = is_json(request.headers());
         let (mut response, trouble) = Exchange::scope(Arc::clone(&known), self.service.handle(request)).await;
         // A stream has begun by then, and has said 200.

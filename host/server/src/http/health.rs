@@ -14,8 +14,8 @@ const ANSWER_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Whether what the tools need is there.
 pub trait Ready: Send + Sync + 'static {
-    /// Asks once. Dropping the future gives up.
-    fn ready(&self) -> BoxFuture<'_, bool>;
+    /// Asks once; what is missing is a sentence for the log. Dropping the future gives up.
+    fn ready(&self) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// For tools that need nothing.
@@ -23,26 +23,36 @@ pub trait Ready: Send + Sync + 'static {
 pub struct AlwaysReady;
 
 impl Ready for AlwaysReady {
-    fn ready(&self) -> BoxFuture<'_, bool> {
-        Box::pin(std::future::ready(true))
+    fn ready(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
 pub(crate) struct Health {
     ready: Arc<dyn Ready>,
     timeout: Duration,
-    stopping: CancellationToken,
+    /// Cancelled when the server is about to stop.
+    retiring: CancellationToken,
     /// Held while asking, so that a crowd asks once.
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Health {
-    pub(crate) fn new(ready: Arc<dyn Ready>, timeout: Duration, stopping: CancellationToken) -> Self {
-        Self { ready, timeout, stopping, last: Mutex::new(None) }
+    pub(crate) fn new(ready: Arc<dyn Ready>, timeout: Duration) -> Self {
+        Self { ready, timeout, retiring: CancellationToken::new(), last: Mutex::new(None) }
+    }
+
+    /// From now on the server says that it is not ready, whatever it could.
+    pub(crate) fn retire(&self) {
+        self.retiring.cancel();
+    }
+
+    pub(crate) fn is_retiring(&self) -> bool {
+        self.retiring.is_cancelled()
     }
 
     async fn is_ready(&self) -> bool {
-        if self.stopping.is_cancelled() {
+        if self.is_retiring() {
             return false;
         }
         let mut last = self.last.lock().await;
@@ -51,10 +61,14 @@ impl Health {
         {
             return answer;
         }
-        let answer = tokio::time::timeout(self.timeout, self.ready.ready()).await.unwrap_or(false);
-        if !answer {
-            tracing::warn!(fault = "host", "not ready: the database did not answer");
-        }
+        let in_time = tokio::time::timeout(self.timeout, self.ready.ready()).await;
+        let answer = match in_time.unwrap_or_else(|_| Err("no answer within ready_timeout_ms".to_owned())) {
+            Ok(()) => true,
+            Err(inner) => {
+                tracing::warn!(fault = "host", inner, "not ready");
+                false
+            }
+        };
         *last = Some((Instant::now(), answer));
         answer
     }

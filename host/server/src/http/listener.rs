@@ -7,7 +7,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     addresses::{Addresses, OfAddress},
     slow_client::SlowClient,
+    socket::{Accepted, Socket},
 };
 use crate::config::ServerConfig;
 
@@ -59,24 +60,32 @@ impl Listener {
     }
 
     /// Until `stopping`.
-    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
-        while let Some((place, stream)) = self.next(&listener).await {
+    pub(crate) async fn run(self: Arc<Self>, socket: Socket) {
+        while let Some((place, accepted)) = self.next(&socket).await {
             let this = Arc::clone(&self);
             self.connections.spawn(async move {
                 let _place = place;
-                this.serve(stream).await;
+                match accepted {
+                    Accepted::Tcp(stream) => {
+                        // Without it, each event of a stream waits some 40 ms for the client's acknowledgement
+                        // of the one before. A connection that is gone already cannot be set, and ends below.
+                        let _ = stream.set_nodelay(true);
+                        this.serve(stream).await;
+                    }
+                    Accepted::Unix(stream) => this.serve(stream).await,
+                }
             });
         }
     }
 
-    async fn next(&self, listener: &TcpListener) -> Option<(Place, TcpStream)> {
+    async fn next(&self, socket: &Socket) -> Option<(Place, Accepted)> {
         let accept = async {
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             loop {
-                match listener.accept().await {
+                match socket.accept().await {
                     Ok((stream, peer)) => {
                         // One too many of its address is closed by being dropped.
-                        if let Some(of_address) = self.addresses.enter(peer.ip()) {
+                        if let Some(of_address) = self.addresses.enter(peer) {
                             return Some(((place, of_address), stream));
                         }
                     }
@@ -95,10 +104,7 @@ impl Listener {
         }
     }
 
-    async fn serve(&self, stream: TcpStream) {
-        // Without it, each event of a stream waits some 40 ms for the client's acknowledgement of the
-        // one before. A connection that is gone already cannot be set, and ends below.
-        let _ = stream.set_nodelay(true);
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let io = TokioIo::new(SlowClient::new(stream, self.write_timeout));
         let mut connection = std::pin::pin!(
             http1::Builder::new()

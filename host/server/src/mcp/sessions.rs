@@ -16,6 +16,8 @@ use rmcp::{
     },
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Exchange, Trouble};
 use crate::{auth::KnownCaller, config::ServerConfig};
 
@@ -35,6 +37,8 @@ pub(crate) struct OwnedSessions {
 struct Owned {
     caller: Arc<str>,
     tenant: Arc<str>,
+    /// As [`KnownCaller::gone`].
+    gone: CancellationToken,
     used: Instant,
 }
 
@@ -86,7 +90,9 @@ impl OwnedSessions {
             return false;
         };
         let mut owned = self.owned();
-        let Some(session) = owned.get_mut(id).filter(|session| session.caller == known.id) else {
+        let Some(session) =
+            owned.get_mut(id).filter(|session| session.caller == known.id && !session.gone.is_cancelled())
+        else {
             return false;
         };
         session.used = Instant::now();
@@ -111,6 +117,9 @@ impl OwnedSessions {
         } else {
             own.min_by_key(|(_, session)| session.used).map(|(id, _)| Arc::clone(id))
         };
+        if known.gone.is_cancelled() {
+            return Err(SessionFailure::Unknown);
+        }
         let (tenant, tenant_max) = (&known.tenant.name, known.tenant.limits.sessions_max);
         let of_tenant = || owned.values().filter(|session| session.tenant == *tenant).count();
         if oldest.is_none() && (owned.len() >= self.sessions_max || of_tenant() >= tenant_max) {
@@ -119,9 +128,20 @@ impl OwnedSessions {
         if let Some(oldest) = &oldest {
             owned.remove(oldest);
         }
-        let session = Owned { caller: Arc::clone(&known.id), tenant: Arc::clone(tenant), used: Instant::now() };
+        let (caller, tenant, gone) = (Arc::clone(&known.id), Arc::clone(tenant), known.gone.clone());
+        let session = Owned { caller, tenant, gone, used: Instant::now() };
         owned.insert(Arc::clone(id), session);
         Ok(oldest)
+    }
+
+    /// Closes the sessions of callers who are gone.
+    pub(crate) fn close_gone(&self) {
+        let gone: Vec<SessionId> = {
+            let mut owned = self.owned();
+            let gone = owned.extract_if(|_, session| session.gone.is_cancelled());
+            gone.map(|(id, _)| id).collect()
+        };
+        gone.into_iter().for_each(|id| self.close_behind(id));
     }
 
     /// Closing waits for the session's worker, which may wait for a client: not here.
@@ -148,10 +168,11 @@ impl SessionManager for OwnedSessions {
                 );
                 self.close_behind(oldest);
             }
-            Err(full) => {
-                Exchange::note(Trouble::SessionsFull);
+            Err(failure) => {
+                let full = matches!(failure, SessionFailure::Full);
+                Exchange::note(if full { Trouble::SessionsFull } else { Trouble::SessionGone });
                 self.close_behind(id);
-                return Err(full);
+                return Err(failure);
             }
         }
         Ok((id, transport))

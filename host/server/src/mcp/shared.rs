@@ -15,7 +15,7 @@ pub(crate) struct Shared {
     pub(super) tools: Arc<dyn Tools>,
     /// Kept to look at the version without taking part in the channel at each request.
     pub(super) changes: watch::Receiver<u64>,
-    pub(super) queue: Arc<FairQueue>,
+    pub(crate) queue: Arc<FairQueue>,
     pub(super) queue_timeout: Duration,
     pub(super) info: ServerInfo,
     pub(super) result_meta: MetaObject,

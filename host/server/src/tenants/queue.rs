@@ -85,6 +85,16 @@ impl FairQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many calls each tenant has running and waiting; those that have none are left out.
+    pub(crate) fn lanes(&self) -> HashMap<Arc<str>, (usize, usize)> {
+        let state = self.state();
+        let counts = state.lanes.iter().map(|(tenant, lane)| {
+            let waiting = lane.waiting.iter().filter(|call| !call.is_closed()).count();
+            (Arc::clone(tenant), (lane.running, waiting))
+        });
+        counts.filter(|(_, (running, waiting))| running + waiting > 0).collect()
+    }
+
     /// Waits for a place until `deadline`. Dropping the future gives up.
     pub(crate) async fn enter(self: &Arc<Self>, tenant: &Tenant, deadline: Instant) -> Option<Place> {
         let mut waiting = self.line_up(tenant);

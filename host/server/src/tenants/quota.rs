@@ -1,5 +1,5 @@
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) struct Quota {
     cpu_max: Option<Duration>,
     rows_max: Option<u64>,
-    used: Mutex<Used>,
+    used: Arc<Mutex<Used>>,
 }
 
 #[derive(Default)]
@@ -24,7 +24,12 @@ struct Used {
 
 impl Quota {
     pub(super) fn new(cpu_s_max: Option<u64>, rows_max: Option<u64>) -> Self {
-        Self { cpu_max: cpu_s_max.map(Duration::from_secs), rows_max, used: Mutex::default() }
+        Self { cpu_max: cpu_s_max.map(Duration::from_secs), rows_max, used: Arc::default() }
+    }
+
+    /// The same day's use, from now on: other limits do not begin another day.
+    pub(super) fn continuing(self, before: &Self) -> Self {
+        Self { used: Arc::clone(&before.used), ..self }
     }
 
     pub(super) fn check(&self, now: SystemTime) -> Result<(), Exhausted> {

@@ -80,6 +80,11 @@ pub(crate) fn listen_to_everything() {
     });
 }
 
+/// These callers and nobody else.
+pub(crate) fn access_of(callers: impl IntoIterator<Item = (String, CallerConfig)>) -> AccessConfig {
+    AccessConfig { callers: callers.into_iter().collect(), ..AccessConfig::default() }
+}
+
 fn callers() -> BTreeMap<String, CallerConfig> {
     BTreeMap::from(["north", "south"].map(|name| caller(name, "acme")))
 }
@@ -98,7 +103,7 @@ pub(crate) fn caller(name: &str, tenant: &str) -> (String, CallerConfig) {
 pub(crate) struct NeverReady;
 
 impl Ready for NeverReady {
-    fn ready(&self) -> BoxFuture<'_, bool> {
+    fn ready(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(std::future::pending())
     }
 }

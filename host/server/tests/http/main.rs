@@ -20,6 +20,7 @@ mod malformed;
 mod notifications;
 mod oauth;
 mod refusals;
+mod reload;
 mod sessions;
 mod shutdown;
 mod signing;

@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{StatusCode, header};
+use serde_json::json;
+use stockade_db::StatementStatistics;
+
+use super::Operator;
+use crate::{
+    auth::{self, Refused},
+    config::TokenDigest,
+};
+
+/// The longest body of a request, in bytes.
+const BODY_BYTES_MAX: usize = 4_096;
+
+/// All paths, none of which says anything without the token, not even whether it exists.
+pub(super) fn router(operator: Arc<Operator>, token: TokenDigest) -> Router {
+    let guard = middleware::from_fn_with_state((Arc::clone(&operator), token), operators_only);
+    Router::new()
+        .route("/health", get(health))
+        .route("/stats", get(stats))
+        .route("/reload", post(reload))
+        .with_state(operator)
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(guard)
+}
+
+async fn operators_only(
+    State((operator, token)): State<(Arc<Operator>, TokenDigest)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match auth::admits(request.headers(), &token) {
+        Ok(()) => next.run(request).await,
+        Err(Refused(reason)) => {
+            tracing::warn!(fault = "caller", reason, "request to the operators' side without their token");
+            operator.audit.refused(None, "ADMIN_UNAUTHENTICATED");
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response()
+        }
+    }
+}
+
+async fn health(State(operator): State<Arc<Operator>>) -> Response {
+    let (ready, health) = operator.health().await;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
+}
+
+async fn stats(State(operator): State<Arc<Operator>>) -> Json<StatementStatistics> {
+    Json(operator.database.statistics())
+}
+
+async fn reload(State(operator): State<Arc<Operator>>) -> Response {
+    match operator.reload.reload().await {
+        Ok(changed) => Json(json!({ "changed": changed })).into_response(),
+        Err(error) => (StatusCode::CONFLICT, Json(json!({ "error": error.to_string() }))).into_response(),
+    }
+}
