@@ -7,15 +7,19 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+mod admin;
 mod attacks;
 mod audit;
 mod bad_input;
 mod callers;
 mod cancel;
+mod faults_host;
 mod hostile;
 mod oauth;
 mod plugins;
+mod reload;
 mod sandbox;
 mod search;
+mod statistics;
 mod tenants;
 mod tools;

@@ -8,9 +8,10 @@ use std::{
     sync::Arc,
 };
 
+use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use stockade_runtime::Caller;
 use stockade_server::{
-    App, RunningServer,
+    App, ListenAddress, RunningServer,
     auth::Callers,
     config::{Config, ServerConfig, TokenDigest},
 };
@@ -18,11 +19,16 @@ use tempfile::TempDir;
 
 use crate::{
     client::Client,
-    cluster::{Cluster, PRODUCTS, TestDatabase},
+    cluster::{self, Cluster, PRODUCTS, TestDatabase, open_to_traverse},
+    environment::Environment,
+    process::HostFiles,
 };
 
 /// What the reference plugins ask for, and `hostile` of `tests/guests` with them.
 const GRANTS: &str = include_str!("grants.toml");
+
+/// What opens the operators' side, where a test asked for one.
+pub const OPERATOR_TOKEN: &str = "an-operators-token-in-the-tests-of-this-project";
 
 /// A server with its own database, plugin directory and configuration.
 pub struct TestApp {
@@ -96,6 +102,18 @@ impl TestAppBuilder {
         self
     }
 
+    /// A place for operators, with these lines of the section `[admin]`.
+    pub fn admin(self, lines: &str) -> Self {
+        let digest = TokenDigest::of(OPERATOR_TOKEN).to_hex();
+        self.sections(&format!("[admin]\nlisten = \"127.0.0.1:0\"\ntoken_sha256 = \"{digest}\"\n{lines}"))
+    }
+
+    /// The same on a socket beside the configuration, where commands find it.
+    pub fn admin_socket(self) -> Self {
+        let digest = TokenDigest::of(OPERATOR_TOKEN).to_hex();
+        self.sections(&format!("[admin]\nlisten = \"unix:admin.sock\"\ntoken_sha256 = \"{digest}\""))
+    }
+
     /// Further sections, each with its header.
     pub fn sections(mut self, lines: &str) -> Self {
         writeln!(self.sections, "{lines}").expect("text");
@@ -107,9 +125,47 @@ impl TestAppBuilder {
         let cluster = Cluster::get().await;
         let database = cluster.database().await;
         let folder = tempfile::tempdir().expect("a folder");
-        let plugins = folder.path().join("plugins");
+        self.write(folder.path(), &at_url(&database), cluster.environment());
+        let file = folder.path().join("stockade.toml");
+        let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
+        let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
+        let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
+        TestApp { database, app, server, folder }
+    }
+
+    /// What a process needs that serves from a database of the tests' cluster.
+    pub async fn files(self) -> HostFiles {
+        let cluster = Cluster::get().await;
+        let database = cluster.database().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        self.write(folder.path(), &at_url(&database), cluster.environment());
+        HostFiles { folder, database: Some(database) }
+    }
+
+    /// What a process needs that has a database of its own: the schema, and no data.
+    pub async fn embedded_files(self) -> HostFiles {
+        let environment = Environment::read();
+        // As root, PostgreSQL runs as another user, who must get there.
+        let folder = tempfile::Builder::new().prefix("stockade-host-").tempdir_in("/var/tmp").expect("a folder");
+        open_to_traverse(folder.path());
+        let config =
+            EmbeddedConfig { bin_dir: environment.postgres_bin.clone(), data_dir: folder.path().join("postgres") };
+        let key_file = folder.path().join("context.key");
+        let postgres = EmbeddedPostgres::start(&config).await.expect("PostgreSQL starts");
+        cluster::empty_database(&postgres, "stockade", &key_file).await;
+        postgres.stop().await.expect("PostgreSQL stops");
+        let bin_dir = environment.postgres_bin.iter().map(|bin| format!(", bin_dir = \"{}\"", bin.display()));
+        let database = format!(
+            "embedded = {{ data_dir = \"postgres\"{} }}\ncontext_key_file = \"context.key\"",
+            bin_dir.collect::<String>()
+        );
+        self.write(folder.path(), &database, &environment);
+        HostFiles { folder, database: None }
+    }
+
+    fn write(&self, folder: &Path, database: &str, environment: &Environment) {
+        let plugins = folder.join("plugins");
         fs::create_dir(&plugins).expect("a folder");
-        let environment = cluster.environment();
         let names = if self.plugins.is_empty() && self.components.is_empty() {
             names_in(&environment.plugins)
         } else {
@@ -121,30 +177,23 @@ impl TestAppBuilder {
         for (name, bytes) in &self.components {
             fs::write(plugins.join(format!("{name}.wasm")), bytes).expect("a plugin");
         }
-        fs::write(folder.path().join("grants.toml"), format!("{GRANTS}\n{}", self.grants)).expect("grants");
-        let file = folder.path().join("stockade.toml");
-        fs::write(&file, self.configuration(&database, &environment.model)).expect("a configuration");
-        let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
-        let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
-        let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
-        TestApp { database, app, server, folder }
+        fs::write(folder.join("grants.toml"), format!("{GRANTS}\n{}", self.grants)).expect("grants");
+        let configuration = self.configuration(database, &environment.model);
+        fs::write(folder.join("stockade.toml"), configuration).expect("a configuration");
     }
 
-    fn configuration(&self, database: &TestDatabase, model: &Path) -> String {
+    fn configuration(&self, database: &str, model: &Path) -> String {
         let readers = zava_retail::READER_ROLES.map(|role| format!("\"{role}\"")).join(", ");
         // A cache on disk that all tests share: each plugin is compiled once.
         let cache = std::env::temp_dir().join("stockade-e2e-components");
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n\
-             [database]\nurl = \"{}\"\nreader_roles = [{readers}]\nsearch_path = [\"retail\", \"public\"]\n\
-             context_key_file = \"{}\"\n{}\n\
+             [database]\n{database}\nreader_roles = [{readers}]\nsearch_path = [\"retail\", \"public\"]\n{}\n\
              [embedders.minilm]\nkind = \"candle\"\nmodel = \"all-MiniLM-L6-v2\"\ndirectory = \"{}\"\n\
              [collections.products]\n{PRODUCTS}\n\
              [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n{}\n\
              [plugins.limits]\n{}\n{}\n",
             self.server,
-            database.login_url,
-            database.context_key_file.display(),
             self.database,
             model.display(),
             cache.display(),
@@ -195,6 +244,21 @@ impl TestApp {
     /// A client with this token, or none.
     pub fn client_with(&self, token: Option<&str>) -> Client {
         Client::new(self.url("/mcp"), token.map(str::to_owned))
+    }
+
+    /// Where operators are served, after [`TestAppBuilder::admin`].
+    pub fn admin_address(&self) -> SocketAddr {
+        match self.server.admin_addr() {
+            Some(ListenAddress::Tcp(address)) => *address,
+            other => panic!("no address for operators: {other:?}"),
+        }
+    }
+
+    /// An operator's request.
+    pub fn operator(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().expect("a method");
+        let url = format!("http://{}{path}", self.admin_address());
+        reqwest::Client::new().request(method, url).bearer_auth(OPERATOR_TOKEN)
     }
 
     /// An address of the server.
@@ -284,6 +348,11 @@ fn names_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-fn token(caller: &str) -> String {
+fn at_url(database: &TestDatabase) -> String {
+    let TestDatabase { login_url, context_key_file, .. } = database;
+    format!("url = \"{login_url}\"\ncontext_key_file = \"{}\"", context_key_file.display())
+}
+
+pub(crate) fn token(caller: &str) -> String {
     format!("a-token-for-{caller}-in-the-tests-of-this-project")
 }

@@ -29,6 +29,11 @@ impl Client {
         Self { http, url, token }
     }
 
+    /// The same, as another caller, over the same connections.
+    pub(crate) fn with_token(&self, token: String) -> Self {
+        Self { token: Some(token), ..self.clone() }
+    }
+
     /// A POST of any body.
     pub fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
         let request = self

@@ -163,12 +163,7 @@ impl Cluster {
                 key
             }
         };
-        let config = SetupConfig {
-            login_role: "stockade_login".into(),
-            login_password: None,
-            reader_roles: zava_retail::READER_ROLES.map(|role| role.parse::<ReaderRole>().expect("a role")).to_vec(),
-        };
-        setup::apply(&admin_url, &config, &key).await.unwrap_or_else(|e| panic!("set up: {}", e.for_log()));
+        setup::apply(&admin_url, &setup_config(), &key).await.unwrap_or_else(|e| panic!("set up: {}", e.for_log()));
         TestDatabase { admin_url, login_url: self.url("stockade_login", name), context_key_file }
     }
 
@@ -192,6 +187,26 @@ impl TestDatabase {
     }
 }
 
+/// A database with the schema and no data, and the key that it knows.
+pub(crate) async fn empty_database(postgres: &EmbeddedPostgres, name: &str, key_file: &Path) {
+    let mut connection = PgConnection::connect(&postgres.url("postgres", "postgres")).await.expect("a connection");
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database");
+    connection.close().await.expect("a connection closes");
+    let key = ContextKey::generate();
+    key.write_file(key_file).expect("a key file");
+    let admin_url = postgres.url("postgres", name);
+    setup::apply(&admin_url, &setup_config(), &key).await.unwrap_or_else(|e| panic!("set up: {}", e.for_log()));
+    zava_retail::migrate(&admin_url).await.expect("the schema");
+}
+
+fn setup_config() -> SetupConfig {
+    SetupConfig {
+        login_role: "stockade_login".into(),
+        login_password: None,
+        reader_roles: zava_retail::READER_ROLES.map(|role| role.parse::<ReaderRole>().expect("a role")).to_vec(),
+    }
+}
+
 /// The cluster lives in a static, which nothing drops: a shell that holds a pipe from this process
 /// learns of its end, waits for the server's, and removes what is left.
 fn remove_at_the_end(folder: &Path) {
@@ -203,7 +218,7 @@ fn remove_at_the_end(folder: &Path) {
     std::mem::forget(shell.expect("a shell"));
 }
 
-fn open_to_traverse(folder: &Path) {
+pub(crate) fn open_to_traverse(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("permissions");
 }

@@ -15,13 +15,17 @@ mod client;
 mod cluster;
 mod environment;
 mod log;
+mod process;
 mod raw;
+mod responder;
 mod signer;
 
-pub use app::{TestApp, TestAppBuilder, packed};
+pub use app::{OPERATOR_TOKEN, TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, PRODUCTS, TestDatabase};
 pub use environment::Environment;
 pub use log::Log;
+pub use process::{HostFiles, HostProcess, stockade};
 pub use raw::{raw_guest, raw_guest_with, raw_manifest};
+pub use responder::Responder;
 pub use signer::Signer;

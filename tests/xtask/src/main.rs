@@ -14,6 +14,7 @@ mod model;
 mod places;
 mod plugins;
 mod postgres;
+mod soak;
 mod tests;
 mod tidy;
 mod wheel;
@@ -64,6 +65,13 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Let 32 clients call one host for a while, with swaps and faults every few seconds: memory and descriptors
+    /// stay level, and every reply is checked.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 30)]
+        minutes: u32,
+    },
     /// Print the PostgreSQL to use: DATABASE_URL, else a folder with its programs, fetched if need be.
     Postgres {
         /// PostgreSQL 16 instead, an older one to run the tests against.
@@ -109,6 +117,7 @@ async fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Bench { json, groups } => return bench::run(&places, json, &groups).await,
         Task::Fuzz { target, seconds } => fuzz::run(&places, target.as_deref(), seconds)?,
+        Task::Soak { minutes } => return soak::run(&places, minutes).await,
         Task::Postgres { sixteen: true } => println!("{}", postgres::sixteen(&places)?.display()),
         Task::Postgres { sixteen: false } => match postgres::find(&places)? {
             postgres::Postgres::Server(url) => println!("{url}"),

@@ -1,0 +1,169 @@
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    sync::Mutex,
+};
+
+use crate::{app, client::Client, cluster::TestDatabase};
+
+/// How long a host may take to start, and to end.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The binary, which `cargo test --workspace` builds beside the tests.
+pub fn stockade() -> Command {
+    command(binary())
+}
+
+fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("STOCKADE_CONFIG").env_remove("STOCKADE_LOG").kill_on_drop(true);
+    command
+}
+
+fn binary() -> PathBuf {
+    let tests = std::env::current_exe().expect("this program");
+    // The benchmark stands beside it, tests a folder deeper.
+    let beside = tests.with_file_name("stockade");
+    if beside.is_file() {
+        return beside;
+    }
+    tests.parent().and_then(Path::parent).expect("the target directory").join("stockade")
+}
+
+/// What a host needs, in a folder, to be started as a process: once, or again.
+#[derive(Debug)]
+pub struct HostFiles {
+    pub(crate) folder: TempDir,
+    /// None where the host has a database of its own.
+    pub(crate) database: Option<TestDatabase>,
+}
+
+impl HostFiles {
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its database in the tests' cluster, if it is there.
+    pub fn database(&self) -> Option<&TestDatabase> {
+        self.database.as_ref()
+    }
+
+    /// Its configuration.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.folder().join("stockade.toml")
+    }
+
+    /// Start a host, and wait until it serves.
+    pub async fn start(&self) -> HostProcess {
+        self.start_with("").await
+    }
+
+    /// The same, after a shell has run `first`.
+    pub async fn start_with(&self, first: &str) -> HostProcess {
+        // Not beside the grants: that folder is watched, and every line would be a change in it.
+        let logs = self.folder().join("log");
+        fs::create_dir_all(&logs).expect("a folder");
+        self.run(first, &logs.join("host.log")).await
+    }
+
+    /// The same, whose log goes to this file.
+    pub async fn start_logging_to(&self, log: &Path) -> HostProcess {
+        self.run("", log).await
+    }
+
+    async fn run(&self, first: &str, log: &Path) -> HostProcess {
+        let file = fs::File::create(log).expect("a log");
+        let mut shell = command("sh");
+        shell.args(["-c", &format!("{first}exec \"$0\" serve --config \"$1\"")]);
+        shell.arg(binary()).arg(self.configuration_file());
+        let mut child = shell.stdin(Stdio::null()).stderr(file).spawn().expect("the host starts");
+        let serving = async {
+            loop {
+                let said = fs::read_to_string(log).expect("the log");
+                if let Some(address) = said.lines().find_map(address_in) {
+                    return address;
+                }
+                let ended = child.try_wait().expect("a process");
+                assert!(ended.is_none(), "the host does not start: {said}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let address = tokio::time::timeout(WITHIN, serving).await.expect("the host serves");
+        let pid = child.id().expect("a process that runs");
+        let client = Client::new(format!("http://{address}/mcp"), Some(app::token("head-office")));
+        let socket = self.folder().join("admin.sock");
+        HostProcess { child: Mutex::new(child), pid, address, log: log.to_owned(), client, socket }
+    }
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    line["local_addr"].as_str()?.parse().ok()
+}
+
+/// The real binary, serving. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct HostProcess {
+    child: Mutex<Child>,
+    pid: u32,
+    address: SocketAddr,
+    log: PathBuf,
+    client: Client,
+    socket: PathBuf,
+}
+
+impl HostProcess {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// An address of the server.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A demo caller's client; it keeps its connections.
+    pub fn client(&self, caller: &str) -> Client {
+        self.client.with_token(app::token(caller))
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("the log")
+    }
+
+    /// Send it a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).status();
+        assert!(sent.expect("kill").success(), "SIG{name}");
+    }
+
+    /// Wait for its end: its exit code, or none where a signal ended it.
+    pub async fn ended(&self) -> Option<i32> {
+        let mut child = self.child.lock().await;
+        tokio::time::timeout(WITHIN, child.wait()).await.expect("the host ends").expect("a process").code()
+    }
+
+    /// What an operator sees of it, on its socket.
+    pub async fn health(&self) -> Value {
+        let client = reqwest::Client::builder().unix_socket(self.socket.as_path()).build().expect("a client");
+        let request = client.get("http://localhost/health").bearer_auth(app::OPERATOR_TOKEN);
+        request.send().await.expect("a reply").json().await.expect("JSON")
+    }
+}
