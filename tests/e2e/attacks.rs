@@ -257,6 +257,7 @@ fn session(bed: &Bed, database: &Database) -> Session {
         deadline: Instant::now() + Duration::from_secs(30),
         sql: Arc::new(SqlScope { schemas: ["retail", "pg_catalog"].map(str::to_owned).into(), ..SqlScope::default() }),
         collections: Arc::default(),
+        cache: Default::default(),
     };
     database.session(identity, limits)
 }

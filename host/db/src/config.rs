@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::cache::CacheConfig;
 use crate::embedded::EmbeddedConfig;
 use crate::identity::ReaderRole;
 use crate::secret::Secret;
@@ -115,6 +116,9 @@ pub struct DatabaseConfig {
     /// `[collections.<name>]`. Not part of `[database]`: whoever reads the file puts them here.
     #[serde(skip)]
     pub collections: BTreeMap<String, CollectionConfig>,
+    /// `[cache]`. Not part of `[database]`: whoever reads the file puts it here.
+    #[serde(skip)]
+    pub cache: Option<CacheConfig>,
 }
 
 impl DatabaseConfig {

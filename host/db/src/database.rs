@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use tokio::task::AbortHandle;
 
 use crate::audit::{self, AuditKey, AuditLine};
+use crate::cache::{self, CacheConfig, CacheStats, QueryCache};
 use crate::collection::{Collections, VectorType};
 use crate::config::{CollectionConfig, DatabaseConfig};
 use crate::context::ContextKey;
@@ -53,6 +55,9 @@ pub(crate) struct Shared {
     pub(crate) primary: Arc<Node>,
     pub(crate) replicas: Replicas,
     pub(crate) retries: Retries,
+    pub(crate) cache: Option<Arc<QueryCache>>,
+    /// Listens to what changes, for the cache.
+    listening: Mutex<Option<AbortHandle>>,
     embedders: Embedders,
     collections: Collections,
     embedded: tokio::sync::Mutex<Option<EmbeddedPostgres>>,
@@ -91,13 +96,22 @@ impl Database {
                 ));
             }
         };
-        let replicas = config.replicas.iter().map(|url| options("replicas", url.expose())).collect::<Result<_, _>>()?;
+        let replicas =
+            config.replicas.iter().map(|url| options("[database] replicas", url.expose())).collect::<Result<_, _>>()?;
+        let options_of_primary = options("[database] url", &url)?;
+        let listen_url = config.cache.as_ref().and_then(|cache| cache.listen_url.as_ref());
+        let listen_options = match listen_url {
+            Some(url) => options("[cache] listen_url", url.expose())?,
+            None => options_of_primary.clone(),
+        };
         let shared = Shared {
             config: config.clone(),
             key,
-            primary: Arc::new(Node::new(options("url", &url)?, config)),
+            primary: Arc::new(Node::new(options_of_primary, config)),
             replicas: Replicas::new(replicas, config),
             retries: Retries::new(config),
+            cache: config.cache.as_ref().map(|cache| Arc::new(QueryCache::new(cache))),
+            listening: Mutex::default(),
             embedders,
             collections: Collections::new(),
             embedded: tokio::sync::Mutex::new(embedded),
@@ -115,6 +129,12 @@ impl Database {
             return Err(error);
         }
         database.inner.replicas.watch(database.control().clone(), config);
+        if database.inner.cache.is_some() {
+            let name = format!("{} cache", config.application_name);
+            let options = listen_options.application_name(&name).statement_cache_capacity(0);
+            let listening = tokio::spawn(cache::follow(Arc::downgrade(&database.inner), options));
+            *lock(&database.inner.listening) = Some(listening.abort_handle());
+        }
         Ok(database)
     }
 
@@ -146,6 +166,9 @@ impl Database {
 
     /// Closes the pools, and stops the embedded cluster where there is one.
     pub async fn close(&self) {
+        if let Some(listening) = lock(&self.inner.listening).take() {
+            listening.abort();
+        }
         self.inner.replicas.close().await;
         self.inner.primary.close().await;
         if let Some(cluster) = self.inner.embedded.lock().await.take()
@@ -199,6 +222,17 @@ impl Database {
         Ok(analysis.end)
     }
 
+    /// The relations that decide the statement's result, or none where something else does too.
+    pub(crate) fn reads(&self, sql: &str) -> Option<Vec<(String, String)>> {
+        let (_, catalogue) = self.catalogue();
+        guard::reads(&*self.analysis(sql).ok()?, &catalogue)
+    }
+
+    /// What the cache of queries does, and holds. `None` where there is none.
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        self.inner.cache.as_ref().map(|cache| cache.stats())
+    }
+
     fn analysis(&self, sql: &str) -> Result<Arc<Analysis>, DbError> {
         if let Some(known) = lock(&self.inner.analyses).get(sql) {
             return Ok(Arc::clone(known));
@@ -235,7 +269,7 @@ impl Database {
         if read > than { Ok(catalogue) } else { self.read_catalogue().await }
     }
 
-    async fn read_catalogue(&self) -> Result<Arc<Catalogue>, DbError> {
+    pub(crate) async fn read_catalogue(&self) -> Result<Arc<Catalogue>, DbError> {
         let read = catalogue::read(self.control(), &self.inner.config.search_path);
         let catalogue = within_control_time(read).await?;
         let catalogue = Arc::new(catalogue);
@@ -310,16 +344,14 @@ impl Database {
 
 fn options(key: &str, url: &str) -> Result<PgConnectOptions, DbError> {
     let options = PgConnectOptions::from_str(url).map_err(|_| {
-        DbError::rejected(
-            "CONFIG_DATABASE",
-            format!("[database] {key}: expected postgres://login:password@host/database"),
-        )
+        DbError::rejected("CONFIG_DATABASE", format!("{key}: expected postgres://login:password@host/database"))
     })?;
     // PgBouncer refuses start-up parameters that it does not track; results are binary anyway.
     Ok(options.extra_float_digits(None).disable_statement_logging())
 }
 
 fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
+    config.cache.as_ref().map_or(Ok(()), CacheConfig::check)?;
     let wrong = |message: &str| Err(DbError::rejected("CONFIG_DATABASE", format!("[database] {message}")));
     if config.reader_roles.is_empty() {
         return wrong("reader_roles: expected at least one role");

@@ -19,12 +19,14 @@ mod fingerprint;
 mod functions;
 mod grants;
 mod names;
+mod repeatable;
 mod types;
 mod walk;
 
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use grants::check;
 pub(crate) use names::{Catalogue, Name, PG_CATALOG};
+pub(crate) use repeatable::{names_a_moment, reads};
 
 /// The longest statement, in bytes.
 pub(crate) const SQL_BYTES_MAX: usize = 65_536;
@@ -53,6 +55,8 @@ pub(crate) struct Analysis {
     pub(crate) end: usize,
     /// The statement without its values.
     pub(crate) fingerprint: Arc<Fingerprint>,
+    /// A literal that PostgreSQL may read as the present moment: `'today'::date`.
+    pub(crate) clock_words: bool,
 }
 
 /// The guard's verdict on a statement where the database has no names but those of the statement's own
@@ -90,6 +94,9 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
     let table_commands = tokens.iter().any(is_table_keyword);
     let end = end_of_first(sql, &tokens);
     let fingerprint = Arc::new(Fingerprint::of(&tokens));
+    // An identifier or a keyword is no literal; every other token with such a word in it may be one.
+    let clock_words =
+        tokens.iter().any(|token| !matches!(token.token, Token::Word(_)) && names_a_moment(&token.token.to_string()));
     let statements = match parse(tokens.clone()) {
         Ok(statements) if !table_commands || !matches!(statements.as_slice(), [Statement::Query(_)]) => statements,
         Err(error) if !table_commands => return Err(syntax(&error)),
@@ -110,7 +117,7 @@ fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
     }
     let mut walk = walk::Walk::default();
     match statement.visit(&mut walk) {
-        ControlFlow::Continue(()) => Ok(Analysis { end, fingerprint, ..walk.finish() }),
+        ControlFlow::Continue(()) => Ok(Analysis { end, fingerprint, clock_words, ..walk.finish() }),
         ControlFlow::Break(error) => Err(error),
     }
 }

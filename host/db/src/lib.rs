@@ -16,6 +16,7 @@
 
 mod audit;
 mod breaker;
+mod cache;
 mod collection;
 mod config;
 mod context;
@@ -43,6 +44,7 @@ mod value;
 
 pub use audit::{AuditDecision, AuditKey, AuditKind, AuditLine, AuditRecord};
 pub use breaker::BreakerState;
+pub use cache::{CacheConfig, CacheStats};
 pub use collection::{RebuildOptions, RebuildProgress, Rebuilt, rebuild};
 pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig, OpenAiConfig};
 pub use context::ContextKey;
@@ -54,7 +56,7 @@ pub use guard::judge_statement;
 pub use identity::{Identity, PrincipalId, ReaderRole, TenantId};
 pub use scope::{SqlScope, TableName};
 pub use secret::Secret;
-pub use session::{Comparison, Condition, Session, SessionLimits, Usage};
+pub use session::{CacheScope, Comparison, Condition, Session, SessionLimits, Usage};
 pub use statistics::{Dimension, StatementStatistics, Timing};
 pub use stats::{DatabaseStats, ReplicaStats};
 pub use value::{Column, ColumnValues, FixedPoint, Packed, ResultSet, Statement, Value, VectorArray};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::postgres::{PgArguments, PgRow};
 use tokio::time::Instant;
 
+use crate::cache::Entry;
 use crate::cursor::Cursor;
 use crate::database::Database;
 use crate::encode;
@@ -19,6 +20,7 @@ use crate::value::{ResultSet, Statement, Value};
 mod clock;
 mod describe;
 mod gather;
+mod keep;
 mod meter;
 mod plan;
 mod search;
@@ -32,6 +34,8 @@ pub use search::{Comparison, Condition};
 
 /// The most statements of one [`Session::query_all`].
 const STATEMENTS_MAX: usize = 32;
+/// The longest that a result may be asked to be kept, in seconds.
+const TTL_S_MAX: u32 = 86_400;
 /// The server's measure of a row is not the budget's: headers and padding count there. In bytes.
 const ROW_BYTES_SLACK: u64 = 65_536;
 /// A cursor's name holds at most this many letters of its parameters' types; then their hash.
@@ -50,6 +54,18 @@ pub struct SessionLimits {
     pub sql: Arc<SqlScope>,
     /// The collections that the plugin may search.
     pub collections: Arc<BTreeSet<String>>,
+    /// What may be kept of results.
+    pub cache: CacheScope,
+}
+
+/// Whose results are kept, and for how long.
+#[derive(Debug, Clone, Default)]
+pub struct CacheScope {
+    /// The exact plugin: another version's statements have results of their own.
+    pub plugin_digest: [u8; 32],
+    /// Results of all its statements are kept for this many seconds, or until a table that they read
+    /// changes. `None`: only where [`Session::query_cached`] asks for it.
+    pub ttl_s: Option<u32>,
 }
 
 /// One tool call's way to the database. It holds no connection between two calls of its methods.
@@ -90,8 +106,22 @@ impl Session {
     /// Runs one query in a transaction of its own. At most `rows_max` rows come back, and never more
     /// than the limits allow; `truncated` says exactly whether there were more.
     pub async fn query(&self, statement: Statement, rows_max: u32) -> Result<ResultSet, DbError> {
+        self.query_for(statement, rows_max, self.limits.cache.ttl_s).await
+    }
+
+    /// As [`Session::query`], and the result may be one that was kept for up to `ttl_s` seconds, 1 to 86,400:
+    /// never one from before a change that the host has heard of.
+    pub async fn query_cached(&self, statement: Statement, rows_max: u32, ttl_s: u32) -> Result<ResultSet, DbError> {
+        if !(1..=TTL_S_MAX).contains(&ttl_s) {
+            let message = format!("ttl-s is {ttl_s}; expected 1 to {TTL_S_MAX}");
+            return Err(DbError::rejected("ARGUMENT_OUT_OF_RANGE", message));
+        }
+        self.query_for(statement, rows_max, Some(ttl_s)).await
+    }
+
+    async fn query_for(&self, statement: Statement, rows_max: u32, ttl_s: Option<u32>) -> Result<ResultSet, DbError> {
         let admitted = self.admit(statement, 0).await?;
-        let mut results = self.run(vec![admitted], rows_max, Isolation::ReadCommitted).await?;
+        let mut results = self.run_kept(vec![admitted], rows_max, Isolation::ReadCommitted, ttl_s).await?;
         results.pop().ok_or_else(|| DbError::internal("a query without a result"))
     }
 
@@ -110,7 +140,7 @@ impl Session {
         for (index, statement) in statements.into_iter().enumerate() {
             admitted.push(self.admit(statement, index).await?);
         }
-        self.run(admitted, rows_max, Isolation::RepeatableRead).await
+        self.run_kept(admitted, rows_max, Isolation::RepeatableRead, self.limits.cache.ttl_s).await
     }
 
     /// Starts a query whose rows come in batches. It holds a connection until the cursor is dropped.
@@ -141,12 +171,7 @@ impl Session {
         Ok(Admitted { cursor: cursor_name(index, &statement.parameters), statement })
     }
 
-    async fn run(
-        &self,
-        admitted: Vec<Admitted>,
-        rows_max: u32,
-        isolation: Isolation,
-    ) -> Result<Vec<ResultSet>, DbError> {
+    async fn run(&self, admitted: &[Admitted], rows_max: u32, isolation: Isolation) -> Result<Entry, DbError> {
         self.run_under(&[], admitted, rows_max, isolation).await
     }
 
@@ -155,21 +180,21 @@ impl Session {
     async fn run_under(
         &self,
         settings: &[String],
-        admitted: Vec<Admitted>,
+        admitted: &[Admitted],
         rows_max: u32,
         isolation: Isolation,
-    ) -> Result<Vec<ResultSet>, DbError> {
+    ) -> Result<Entry, DbError> {
         let rows_max = rows_max.min(self.limits.rows_max);
-        let mut prepared = Some(prepare(&admitted)?);
-        for _ in &admitted {
+        let mut prepared = Some(prepare(admitted)?);
+        for _ in admitted {
             self.meter.statement();
         }
         self.in_time(async {
             let mut gathers: Vec<Gather> = admitted.iter().map(|_| Gather::new(rows_max, &self.meter)).collect();
             let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
             loop {
-                let arguments = prepared.take().map_or_else(|| prepare(&admitted), Ok)?;
-                let Err(error) = self.attempt(settings, &admitted, arguments, rows_max, isolation, &mut gathers).await
+                let arguments = prepared.take().map_or_else(|| prepare(admitted), Ok)?;
+                let Err(error) = self.attempt(settings, admitted, arguments, rows_max, isolation, &mut gathers).await
                 else {
                     break;
                 };
@@ -180,13 +205,14 @@ impl Session {
                 gathers.iter_mut().for_each(Gather::restart);
             }
             let mut results = Vec::with_capacity(gathers.len());
-            for (gather, one) in gathers.into_iter().zip(&admitted) {
+            let bytes = gathers.iter().map(Gather::bytes).sum();
+            for (gather, one) in gathers.into_iter().zip(admitted) {
                 results.push(match gather.finish() {
                     Some(result) => result,
                     None => describe(self, one).await?,
                 });
             }
-            Ok(results)
+            Ok(Entry::new(results, bytes))
         })
         .await
     }

@@ -19,6 +19,7 @@ const CONTEXT: &str = include_str!("../../../migrations/host/002_context.sql");
 const LOCKDOWN: &str = include_str!("../../../migrations/host/003_lockdown.sql");
 const AUDIT: &str = include_str!("../../../migrations/host/004_audit.sql");
 const COLLECTIONS: &str = include_str!("../../../migrations/host/005_collections.sql");
+const VERSIONS: &str = include_str!("../../../migrations/host/006_versions.sql");
 
 /// The advisory lock that keeps two runs on one database apart: "stockade" in ASCII.
 const SETUP_LOCK: i64 = 0x7374_6f63_6b61_6465;
@@ -81,7 +82,7 @@ async fn apply_with(connection: &mut PgConnection, config: &SetupConfig, key: &C
     }
     let new_key = register(&mut transaction, key).await?;
     let left = sqlx::raw_sql(LOCKDOWN).fetch_all(&mut *transaction).await.map_err(setup_failed)?;
-    for sql in [AUDIT, COLLECTIONS] {
+    for sql in [AUDIT, COLLECTIONS, VERSIONS] {
         sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(setup_failed)?;
     }
     sqlx::raw_sql(AssertSqlSafe(schema_comment())).execute(&mut *transaction).await.map_err(setup_failed)?;

@@ -10,6 +10,8 @@
 
 #[path = "postgres/bed.rs"]
 mod bed;
+#[path = "postgres/cache.rs"]
+mod cache;
 #[path = "postgres/cancel.rs"]
 mod cancel;
 #[path = "postgres/context.rs"]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use stockade_db::SessionLimits;
+use stockade_db::{CacheScope, SessionLimits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 
@@ -61,7 +61,7 @@ pub(crate) async fn invoke(
         report,
         places: Some((of_plugin, of_all)),
     };
-    let call = call(runtime, plugin, &tool.limits, invocation, deadline);
+    let call = call(runtime, plugin, tool, invocation, deadline);
     let work = running.serve(call, Arc::clone(tool), arguments.to_string(), stop_at);
     let carried = runtime.background.carry(tenant.as_str(), Arc::clone(&cpu), work);
     match tokio::time::timeout_at(stop_at + Limits::GRACE, carried).await {
@@ -96,10 +96,11 @@ async fn place(
 fn call(
     runtime: &Runtime,
     plugin: &Plugin,
-    limits: &Limits,
+    tool: &LoadedTool,
     invocation: Invocation,
     deadline: tokio::time::Instant,
 ) -> Call {
+    let (limits, ttl_s) = (&tool.limits, tool.cache_ttl_s);
     let session = runtime.database.session(
         invocation.caller.identity.clone(),
         SessionLimits {
@@ -108,6 +109,7 @@ fn call(
             deadline,
             sql: Arc::clone(&plugin.identity.sql),
             collections: Arc::clone(&plugin.identity.collections),
+            cache: CacheScope { plugin_digest: plugin.identity.digest, ttl_s },
         },
     );
     let session = Arc::new(session.for_call(&invocation.tool, &invocation.request_id));

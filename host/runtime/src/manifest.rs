@@ -27,6 +27,9 @@ pub struct Manifest {
     /// The limits that single tools ask for, by the tool's name. What is left out is as in `limits`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tool_limits: BTreeMap<String, LimitRequest>,
+    /// For how long results of a tool's queries may be kept, by the tool's name. What is left out keeps none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tool_cache: BTreeMap<String, ToolCache>,
     /// Its tools. In `plugin.toml` they are left out when the component describes them itself.
     #[serde(default)]
     pub tools: Vec<ToolManifest>,
@@ -42,6 +45,15 @@ pub struct PluginMeta {
     pub version: String,
     /// One sentence.
     pub description: String,
+}
+
+/// What may be kept of a tool's queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCache {
+    /// Seconds, 1 to 86400, and never more than the operator's `ttl_s_max`; a change of a table that was read
+    /// ends it earlier.
+    pub ttl_s: u32,
 }
 
 /// One tool, as agents see it.
@@ -63,6 +75,7 @@ pub struct ToolManifest {
 const NAME_BYTES_MAX: usize = 64;
 const DESCRIPTION_BYTES_MAX: usize = 16 << 10;
 const TOOLS_MAX: usize = 64;
+const CACHE_TTL_S_MAX: u32 = 86_400;
 
 impl Manifest {
     /// Read `plugin.toml`.
@@ -115,6 +128,17 @@ impl Manifest {
             if let Some((limit, _)) = of_the_plugin.iter().find(|(_, asked)| asked.is_some()) {
                 return Err(format!(
                     "[tool_limits.{tool}] has `{limit}`, which is the whole plugin's: put it into [limits]"
+                ));
+            }
+        }
+        for (tool, cache) in &self.tool_cache {
+            if !seen.contains(tool) {
+                return Err(format!("[tool_cache.{tool}] names a tool that it does not have"));
+            }
+            if !(1..=CACHE_TTL_S_MAX).contains(&cache.ttl_s) {
+                return Err(format!(
+                    "[tool_cache.{tool}] has ttl_s = {}; expected 1 to {CACHE_TTL_S_MAX}, or leave the table out",
+                    cache.ttl_s
                 ));
             }
         }
@@ -172,7 +196,7 @@ mod tests {
     #[test]
     fn each_rule_refuses_with_its_words() {
         type Change = fn(&mut Manifest);
-        let changes: [(Change, &str); 16] = [
+        let changes: [(Change, &str); 18] = [
             (|m| m.contract = "9.0.0".into(), "contract"),
             (|m| m.plugin.name = "A".into(), "plugin name"),
             (|m| m.plugin.name = "-a".into(), "plugin name"),
@@ -200,6 +224,8 @@ mod tests {
                 },
                 "stack_kib",
             ),
+            (|m| _ = m.tool_cache.insert("t_2".into(), ToolCache { ttl_s: 1 }), "tool_cache.t_2"),
+            (|m| _ = m.tool_cache.insert("t_1".into(), ToolCache { ttl_s: 86_401 }), "ttl_s = 86401"),
             (|m| m.tools[0].description = "safe\u{202E}evil".into(), "U+202E"),
         ];
         for (change, words) in changes {

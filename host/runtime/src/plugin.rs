@@ -50,6 +50,8 @@ pub(crate) struct LoadedTool {
     pub(crate) input: Schema,
     pub(crate) output: Schema,
     pub(crate) limits: Limits,
+    /// For how long results of its queries may be kept, in seconds.
+    pub(crate) cache_ttl_s: Option<u32>,
 }
 
 /// What loading needs besides the file.
@@ -73,7 +75,8 @@ impl Loader {
             let limits = asked
                 .resolve(&self.caps)
                 .map_err(|e| LoadError::Manifest(format!("limits of the tool {:?}: {e}", tool.name)))?;
-            LoadedTool::compile(tool, name, limits).map(Arc::new)
+            let cache_ttl_s = manifest.tool_cache.get(&tool.name).map(|cache| cache.ttl_s);
+            LoadedTool::compile(tool, name, limits, cache_ttl_s).map(Arc::new)
         });
         let tools = tools.collect::<Result<Vec<_>, LoadError>>()?;
 
@@ -123,12 +126,13 @@ impl LoadedTool {
         Ok((compile("input", &tool.input_schema)?, compile("output", &tool.output_schema)?))
     }
 
-    fn compile(tool: &ToolManifest, plugin: &str, limits: Limits) -> Result<Self, LoadError> {
+    fn compile(tool: &ToolManifest, plugin: &str, limits: Limits, cache_ttl_s: Option<u32>) -> Result<Self, LoadError> {
         let (input, output) = Self::schemas(tool)?;
         Ok(Self {
             input,
             output,
             limits,
+            cache_ttl_s,
             info: Arc::new(ToolInfo {
                 name: tool.name.clone(),
                 title: tool.title.clone(),

@@ -39,6 +39,13 @@ pub fn query_max(text: &str, parameters: impl IntoParameters, rows_max: u32) -> 
     sql::query(&statement(text, parameters), rows_max)
 }
 
+/// As [`query`], and the result may be one of at most `ttl_s` seconds ago (1 to 86,400) from before which no
+/// table that it reads has changed. Parameters decide too: a moment such as `caller::now()` finds nothing
+/// that was kept, a day does.
+pub fn query_cached(text: &str, parameters: impl IntoParameters, ttl_s: u32) -> Result<ResultSet, Error> {
+    sql::query_cached(&statement(text, parameters), ROWS_MAX, ttl_s)
+}
+
 /// Run several queries on one snapshot, in one transaction: their results agree with each other, and it
 /// takes fewer round trips than one after the other. The first failure fails all.
 pub fn query_all<const N: usize>(statements: [Statement; N]) -> Result<[ResultSet; N], Error> {

@@ -70,6 +70,11 @@ impl Gather {
         *self = Self::new(self.rows_max, &self.meter);
     }
 
+    /// What the rows have cost of the budget.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn is_truncated(&self) -> bool {
         self.truncated
     }

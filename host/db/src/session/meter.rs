@@ -32,6 +32,19 @@ impl Meter {
 
     /// Takes a row of `bytes` from the budget; false, and nothing taken, when it does not fit.
     pub(crate) fn row(&self, bytes: u64) -> bool {
+        self.take(1, bytes)
+    }
+
+    /// Takes a whole answer that was kept from the budget; false, and nothing taken, when it does not fit.
+    pub(crate) fn answer(&self, statements: usize, rows: u64, bytes: u64) -> bool {
+        let fits = self.take(rows, bytes);
+        if fits {
+            self.statements.fetch_add(statements as u64, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn take(&self, rows: u64, bytes: u64) -> bool {
         let fits = self
             .bytes
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
@@ -39,7 +52,7 @@ impl Meter {
             })
             .is_ok();
         if fits {
-            self.rows.fetch_add(1, Ordering::Relaxed);
+            self.rows.fetch_add(rows, Ordering::Relaxed);
         }
         fits
     }

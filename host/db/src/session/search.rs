@@ -100,7 +100,7 @@ impl Session {
         }
         let statement = Statement { text: statement::count(config), parameters: Vec::new() };
         let admitted = Admitted { cursor: cursor_name(0, &[]), statement };
-        let counted = self.run(vec![admitted], 1, Isolation::ReadCommitted).await?.pop().unwrap_or_default();
+        let counted = self.run(&[admitted], 1, Isolation::ReadCommitted).await?.results.pop().unwrap_or_default();
         let count = match counted.columns.first().map(|column| &column.values) {
             Some(ColumnValues::Integers(values)) => values.first().and_then(|count| u32::try_from(*count).ok()),
             _ => None,
@@ -113,7 +113,8 @@ impl Session {
     async fn run_search(&self, text: String, parameters: Vec<Value>, plan: &Plan) -> Result<ResultSet, DbError> {
         let admitted = Admitted { cursor: cursor_name(0, &parameters), statement: Statement { text, parameters } };
         let settings = plan.settings();
-        let mut results = self.run_under(&settings, vec![admitted], plan.rows_max, Isolation::ReadCommitted).await?;
+        let asked = self.run_under(&settings, &[admitted], plan.rows_max, Isolation::ReadCommitted).await?;
+        let mut results = asked.results;
         results.pop().ok_or_else(|| DbError::internal("a search without a result"))
     }
 }

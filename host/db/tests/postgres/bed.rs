@@ -100,6 +100,7 @@ impl Bed {
             deadline: Instant::now() + Duration::from_secs(20),
             sql: Arc::new(SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() }),
             collections: Arc::new(BTreeSet::from(["things".to_owned()])),
+            cache: Default::default(),
         };
         change(&mut limits);
         self.database.session(identity(tenant), limits)

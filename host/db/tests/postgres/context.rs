@@ -158,6 +158,7 @@ async fn setup_runs_twice_and_a_role_that_is_not_configured_is_refused() {
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(5),
         sql: Default::default(),
         collections: Default::default(),
+        cache: Default::default(),
     };
     let error = bed.database.session(identity, limits).query(sql("SELECT 1"), 1).await.unwrap_err();
     assert!(matches!(error, DbError::Forbidden { code: "ROLE_NOT_CONFIGURED", .. }), "{error:?}");

@@ -11,6 +11,7 @@ async fn notes(database: &Database) -> i64 {
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(10),
         sql: std::sync::Arc::new(SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() }),
         collections: Default::default(),
+        cache: Default::default(),
     };
     let counted =
         database.session(identity("a"), limits).query(sql("SELECT count(*) FROM app.notes"), 1).await.unwrap();

@@ -22,6 +22,12 @@ impl Host for CallState {
         outcome.map(result_set).map_err(|e| call.database_error(e))
     }
 
+    async fn query_cached(&mut self, statement: Statement, rows_max: u32, ttl_s: u32) -> HostResult<ResultSet> {
+        let call = self.enter()?;
+        let outcome = call.session.query_cached(convert(statement), rows_max, ttl_s).await;
+        outcome.map(result_set).map_err(|e| call.database_error(e))
+    }
+
     async fn query_all(&mut self, statements: Vec<Statement>, rows_max: u32) -> HostResult<Vec<ResultSet>> {
         let call = self.enter()?;
         let statements = statements.into_iter().map(convert).collect();

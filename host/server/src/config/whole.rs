@@ -5,7 +5,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use stockade_db::{CollectionConfig, DatabaseConfig, EmbedderConfig};
+use stockade_db::{CacheConfig, CollectionConfig, DatabaseConfig, EmbedderConfig};
 use stockade_runtime::RuntimeConfig;
 
 use super::{
@@ -19,7 +19,7 @@ use crate::auth::{Callers, KnownCaller};
 pub struct Config {
     /// `[server]`
     pub server: ServerConfig,
-    /// `[database]`, `[embedders.*]` and `[collections.*]`
+    /// `[database]`, `[embedders.*]`, `[collections.*]` and `[cache]`
     pub database: DatabaseConfig,
     /// `[plugins]`
     pub plugins: RuntimeConfig,
@@ -56,6 +56,7 @@ struct File {
     embedders: BTreeMap<String, EmbedderConfig>,
     #[serde(default)]
     collections: BTreeMap<String, CollectionConfig>,
+    cache: Option<CacheConfig>,
     plugins: RuntimeConfig,
     #[serde(default)]
     callers: BTreeMap<String, CallerConfig>,
@@ -84,7 +85,12 @@ impl Config {
         let file: File = toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?;
         let mut config = Self {
             server: file.server,
-            database: DatabaseConfig { embedders: file.embedders, collections: file.collections, ..file.database },
+            database: DatabaseConfig {
+                embedders: file.embedders,
+                collections: file.collections,
+                cache: file.cache,
+                ..file.database
+            },
             plugins: file.plugins,
             access: AccessConfig {
                 callers: file.callers,

@@ -78,6 +78,10 @@ pub(crate) mod sql {
         super::with(|host| (host.query)(statement, rows_max))
     }
 
+    pub(crate) fn query_cached(statement: &Statement, rows_max: u32, _ttl_s: u32) -> Result<ResultSet, Error> {
+        query(statement, rows_max)
+    }
+
     pub(crate) fn query_all(statements: &[Statement], rows_max: u32) -> Result<Vec<ResultSet>, Error> {
         statements.iter().map(|statement| query(statement, rows_max)).collect()
     }

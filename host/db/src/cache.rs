@@ -1,0 +1,221 @@
+//! Results of queries, kept until a table that they read changes.
+//!
+//! It stands here and not in the runtime, for everything that decides a result is known here and nowhere
+//! else: the caller's identity, what a statement names, the tables' versions. What a plugin keeps by itself
+//! (WIT interface `cache`) is the runtime's.
+//!
+//! A result is kept only of statements that name nothing but watched tables and functions whose result
+//! their arguments decide; it is given out only while the versions of those tables, of all tables that
+//! their policies read, and of the database's definitions are what they were before it was asked for.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+
+mod config;
+mod flight;
+mod key;
+mod stats;
+mod versions;
+
+pub use config::CacheConfig;
+use flight::{Flights, Seat};
+pub(crate) use key::{Key, Question};
+pub use stats::CacheStats;
+use stats::Counters;
+pub(crate) use versions::follow;
+use versions::{Relation, Version, Versions};
+
+use crate::error::DbError;
+use crate::value::{Column, ColumnValues, ResultSet};
+
+/// What an entry costs besides its values: key, clocks, pointers. In bytes, about.
+const ENTRY_BYTES: usize = 256;
+
+/// All callers' results. None can be reached but by the digest of everything that decided it.
+pub(crate) struct QueryCache {
+    config: CacheConfig,
+    memory: Cache<Key, Held>,
+    flights: Flights,
+    versions: Versions,
+    counters: Arc<Counters>,
+}
+
+/// Results of the statements that were asked in one transaction.
+pub(crate) struct Entry {
+    pub(crate) results: Vec<ResultSet>,
+    /// What they cost of a call's budget, in bytes: as much from here as from the database.
+    pub(crate) bytes: u64,
+}
+
+/// An entry, and for how long.
+#[derive(Clone)]
+struct Held {
+    entry: Arc<Entry>,
+    ttl: Duration,
+}
+
+struct ByEntry;
+
+impl Expiry<Key, Held> for ByEntry {
+    fn expire_after_create(&self, _: &Key, held: &Held, _: Instant) -> Option<Duration> {
+        Some(held.ttl)
+    }
+
+    fn expire_after_update(&self, _: &Key, held: &Held, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(held.ttl)
+    }
+}
+
+/// What [`QueryCache::answer`] has for whoever asked.
+pub(crate) enum Answer {
+    /// Kept before, or asked for by another.
+    Kept(Arc<Entry>),
+    /// Just asked for.
+    Fresh(Arc<Entry>),
+    /// Somebody else asked, and could not keep it.
+    AskYourself,
+}
+
+impl QueryCache {
+    pub(crate) fn new(config: &CacheConfig) -> Self {
+        let counters = Arc::new(Counters::default());
+        let evicted = Arc::clone(&counters);
+        let weigh = |_: &Key, held: &Held| u32::try_from(held.entry.memory_bytes()).unwrap_or(u32::MAX);
+        let memory = Cache::builder()
+            .max_capacity(config.bytes_max)
+            .weigher(weigh)
+            .expire_after(ByEntry)
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    evicted.evictions.up();
+                }
+            })
+            .build();
+        Self { config: config.clone(), memory, flights: Flights::default(), versions: Versions::new(), counters }
+    }
+
+    /// The versions of everything that statements on these relations read, from before they begin. `None`:
+    /// ask the database, and keep nothing.
+    pub(crate) fn versions(&self, relations: impl FnOnce() -> Option<Vec<Relation>>) -> Option<Vec<Version>> {
+        // What names lead to is looked up in between: by these definitions, or it is not known.
+        let definitions = self.versions.of(&[]);
+        let versions = definitions.zip(relations()).and_then(|(definitions, relations)| {
+            self.versions.of(&relations).filter(|versions| versions.starts_with(&definitions))
+        });
+        if versions.is_none() {
+            self.counters.bypasses.up();
+        }
+        versions
+    }
+
+    /// Never longer than the operator allows, in seconds.
+    pub(crate) fn ttl_s(&self, asked: u32) -> u32 {
+        asked.min(self.config.ttl_s_max)
+    }
+
+    /// What is kept under `key`, or what `ask` brings. Of all who ask the same at the same time one runs
+    /// `ask`; where that one is gone before its answer came, another takes over.
+    pub(crate) async fn answer(
+        &self,
+        key: Key,
+        ttl_s: u32,
+        ask: impl Future<Output = Result<Entry, DbError>> + Send,
+    ) -> Result<Answer, DbError> {
+        let mut joined = false;
+        let pilot = loop {
+            if let Some(held) = self.memory.get(&key) {
+                self.counters.hits.up();
+                return Ok(Answer::Kept(held.entry));
+            }
+            match self.flights.board(key) {
+                Seat::Pilot(pilot) => break pilot,
+                Seat::Passenger(passenger) => {
+                    if !std::mem::replace(&mut joined, true) {
+                        self.counters.joins.up();
+                    }
+                    match passenger.land().await {
+                        Some(Some(entry)) => return Ok(Answer::Kept(entry)),
+                        Some(None) => return Ok(Answer::AskYourself),
+                        None => {}
+                    }
+                }
+            }
+        };
+        // Another pilot may have landed between the look and the seat.
+        if let Some(held) = self.memory.get(&key) {
+            self.counters.hits.up();
+            pilot.land(Some(Arc::clone(&held.entry)));
+            return Ok(Answer::Kept(held.entry));
+        }
+        self.counters.misses.up();
+        let asked = ask.await.map(Arc::new);
+        match &asked {
+            Ok(entry) if self.keeps(entry) => {
+                self.counters.stores.up();
+                let held = Held { entry: Arc::clone(entry), ttl: Duration::from_secs(ttl_s.into()) };
+                self.memory.insert(key, held);
+                pilot.land(Some(Arc::clone(entry)));
+            }
+            _ => pilot.land(None),
+        }
+        asked.map(Answer::Fresh)
+    }
+
+    /// What hit a limit is right for one call only.
+    fn keeps(&self, entry: &Entry) -> bool {
+        let whole = entry.results.iter().all(|result| !result.truncated);
+        whole && entry.memory_bytes() <= self.config.entry_bytes_max as usize
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        let counters = &self.counters;
+        CacheStats {
+            hits: counters.hits.get(),
+            misses: counters.misses.get(),
+            joins: counters.joins.get(),
+            bypasses: counters.bypasses.get(),
+            stores: counters.stores.get(),
+            evictions: counters.evictions.get(),
+            bytes: self.memory.weighted_size(),
+            entries: self.memory.entry_count(),
+            hearing: self.versions.hearing(),
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(results: Vec<ResultSet>, bytes: u64) -> Self {
+        Self { results, bytes }
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.results.iter().map(|result| u64::from(result.row_count)).sum()
+    }
+
+    /// The results, copied where others hold them too.
+    pub(crate) fn take(self: Arc<Self>) -> Vec<ResultSet> {
+        Arc::try_unwrap(self).map_or_else(|shared| shared.results.clone(), |entry| entry.results)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let columns = self.results.iter().flat_map(|result| &result.columns);
+        columns.map(|column| size_of::<Column>() + column_bytes(column)).sum::<usize>() + ENTRY_BYTES
+    }
+}
+
+/// What a column holds on the heap, in bytes.
+fn column_bytes(column: &Column) -> usize {
+    let values = match &column.values {
+        ColumnValues::Booleans(v) => v.len(),
+        ColumnValues::Integers(v) | ColumnValues::Timestamps(v) | ColumnValues::Times(v) => v.len() * 8,
+        ColumnValues::Floats(v) => v.len() * 8,
+        ColumnValues::Decimals(v) => v.unscaled.len() * 8,
+        ColumnValues::Texts(v) | ColumnValues::Bytes(v) => v.offsets.len() * 4 + v.data.len(),
+        ColumnValues::Dates(v) => v.len() * 4,
+        ColumnValues::Vectors(v) => v.elements.len() * 4,
+    };
+    values + column.name.len() + column.type_name.len() + column.nulls.len()
+}

@@ -1,0 +1,48 @@
+//! What the cache does, in numbers.
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the cache has done since the host started, and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// Answers given from what was kept.
+    pub hits: u64,
+    /// Answers that had to be asked for.
+    pub misses: u64,
+    /// Answers that waited for another's identical query and shared its result.
+    pub joins: u64,
+    /// Answers asked for past the cache: the statement cannot be kept, or versions were not known.
+    pub bypasses: u64,
+    /// Results kept.
+    pub stores: u64,
+    /// Results given up because memory was full.
+    pub evictions: u64,
+    /// Bytes of results held in memory.
+    pub bytes: u64,
+    /// Results held in memory.
+    pub entries: u64,
+    /// Whether the host hears of changes. While it does not, nothing kept is given out.
+    pub hearing: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) hits: Counter,
+    pub(super) misses: Counter,
+    pub(super) joins: Counter,
+    pub(super) bypasses: Counter,
+    pub(super) stores: Counter,
+    pub(super) evictions: Counter,
+}
+
+#[derive(Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
