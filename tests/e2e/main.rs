@@ -12,6 +12,7 @@ mod attacks;
 mod audit;
 mod bad_input;
 mod callers;
+mod cache;
 mod cancel;
 mod faults_host;
 mod hostile;

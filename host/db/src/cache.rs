@@ -17,17 +17,21 @@ use moka::sync::Cache;
 mod config;
 mod flight;
 mod key;
+mod seal;
 mod stats;
+mod tier;
 mod versions;
 
-pub use config::CacheConfig;
+pub use config::{CacheConfig, RedisConfig};
 use flight::{Flights, Seat};
 pub(crate) use key::{Key, Question};
 pub use stats::CacheStats;
 use stats::Counters;
+use tier::Tier;
 pub(crate) use versions::follow;
 use versions::{Relation, Version, Versions};
 
+use crate::context::ContextKey;
 use crate::error::DbError;
 use crate::value::{Column, ColumnValues, ResultSet};
 
@@ -38,6 +42,7 @@ const ENTRY_BYTES: usize = 256;
 pub(crate) struct QueryCache {
     config: CacheConfig,
     memory: Cache<Key, Held>,
+    tier: Option<Tier>,
     flights: Flights,
     versions: Versions,
     counters: Arc<Counters>,
@@ -80,7 +85,7 @@ pub(crate) enum Answer {
 }
 
 impl QueryCache {
-    pub(crate) fn new(config: &CacheConfig) -> Self {
+    pub(crate) fn new(config: &CacheConfig, key: &ContextKey) -> Result<Self, DbError> {
         let counters = Arc::new(Counters::default());
         let evicted = Arc::clone(&counters);
         let weigh = |_: &Key, held: &Held| u32::try_from(held.entry.memory_bytes()).unwrap_or(u32::MAX);
@@ -94,7 +99,9 @@ impl QueryCache {
                 }
             })
             .build();
-        Self { config: config.clone(), memory, flights: Flights::default(), versions: Versions::new(), counters }
+        let tier = config.redis.as_ref().map(|redis| Tier::open(redis, key, &counters)).transpose()?;
+        let (flights, versions) = (Flights::default(), Versions::new());
+        Ok(Self { config: config.clone(), memory, tier, flights, versions, counters })
     }
 
     /// The versions of everything that statements on these relations read, from before they begin. `None`:
@@ -150,13 +157,24 @@ impl QueryCache {
             pilot.land(Some(Arc::clone(&held.entry)));
             return Ok(Answer::Kept(held.entry));
         }
+        let ttl = Duration::from_secs(ttl_s.into());
+        if let Some(tier) = &self.tier
+            && let Some((entry, left)) = tier.get(&key).await
+        {
+            let entry = Arc::new(entry);
+            self.memory.insert(key, Held { entry: Arc::clone(&entry), ttl: left.min(ttl) });
+            pilot.land(Some(Arc::clone(&entry)));
+            return Ok(Answer::Kept(entry));
+        }
         self.counters.misses.up();
         let asked = ask.await.map(Arc::new);
         match &asked {
             Ok(entry) if self.keeps(entry) => {
                 self.counters.stores.up();
-                let held = Held { entry: Arc::clone(entry), ttl: Duration::from_secs(ttl_s.into()) };
-                self.memory.insert(key, held);
+                self.memory.insert(key, Held { entry: Arc::clone(entry), ttl });
+                if let Some(tier) = &self.tier {
+                    tier.put(key, entry, ttl);
+                }
                 pilot.land(Some(Arc::clone(entry)));
             }
             _ => pilot.land(None),
@@ -182,6 +200,12 @@ impl QueryCache {
             bytes: self.memory.weighted_size(),
             entries: self.memory.entry_count(),
             hearing: self.versions.hearing(),
+            tier_hits: counters.tier_hits.get(),
+            tier_misses: counters.tier_misses.get(),
+            tier_stores: counters.tier_stores.get(),
+            tier_errors: counters.tier_errors.get(),
+            tier_refusals: counters.tier_refusals.get(),
+            tier_connected: self.tier.as_ref().is_some_and(Tier::connected),
         }
     }
 }

@@ -104,13 +104,14 @@ impl Database {
             Some(url) => options("[cache] listen_url", url.expose())?,
             None => options_of_primary.clone(),
         };
+        let cache = config.cache.as_ref().map(|cache| QueryCache::new(cache, &key).map(Arc::new)).transpose()?;
         let shared = Shared {
             config: config.clone(),
             key,
             primary: Arc::new(Node::new(options_of_primary, config)),
             replicas: Replicas::new(replicas, config),
             retries: Retries::new(config),
-            cache: config.cache.as_ref().map(|cache| Arc::new(QueryCache::new(cache))),
+            cache,
             listening: Mutex::default(),
             embedders,
             collections: Collections::new(),

@@ -44,7 +44,7 @@ mod value;
 
 pub use audit::{AuditDecision, AuditKey, AuditKind, AuditLine, AuditRecord};
 pub use breaker::BreakerState;
-pub use cache::{CacheConfig, CacheStats};
+pub use cache::{CacheConfig, CacheStats, RedisConfig};
 pub use collection::{RebuildOptions, RebuildProgress, Rebuilt, rebuild};
 pub use config::{CollectionConfig, DatabaseConfig, EmbedderConfig, OpenAiConfig};
 pub use context::ContextKey;

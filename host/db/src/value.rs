@@ -1,4 +1,5 @@
 //! What goes into a query and what comes out: the WIT package's `sql` and `types`, one to one.
+use serde::{Deserialize, Serialize};
 
 /// A statement and the values of its parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +40,7 @@ pub enum Value {
 }
 
 /// A result set, held by column.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ResultSet {
     /// In the order of the statement's select list; names may repeat.
     pub columns: Vec<Column>,
@@ -50,7 +51,7 @@ pub struct ResultSet {
 }
 
 /// One column of a result set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// As the statement names it.
     pub name: String,
@@ -64,7 +65,7 @@ pub struct Column {
 }
 
 /// A column's values, by how they are held.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ColumnValues {
     /// `bool`
     Booleans(Vec<bool>),
@@ -89,7 +90,7 @@ pub enum ColumnValues {
 }
 
 /// Fixed-point numbers that share one scale: value = unscaled × 10^-scale.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FixedPoint {
     /// Digits after the point.
     pub scale: u8,
@@ -98,7 +99,7 @@ pub struct FixedPoint {
 }
 
 /// Texts, or byte strings, laid end to end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Packed {
     /// Value `row` is `data[offsets[row]..offsets[row + 1]]`: one more offset than rows, the first 0.
     pub offsets: Vec<u32>,
@@ -107,7 +108,7 @@ pub struct Packed {
 }
 
 /// Vectors of one dimension.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VectorArray {
     /// Elements a row; 0 when no row has a value.
     pub dimension: u32,

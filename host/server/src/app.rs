@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
-use stockade_db::{Database, DbError};
+use stockade_db::{CacheStats, Database, DbError};
 use stockade_runtime::{Caller, Runtime, RuntimeError};
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,12 @@ impl App {
     #[must_use]
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+
+    /// What the cache of queries does, and holds. `None` where `[cache]` is not configured.
+    #[must_use]
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        self.database.cache_stats()
     }
 
     /// A configured caller, by the name of its table.

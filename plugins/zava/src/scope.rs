@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stockade_sdk::jiff::{SignedDuration, civil::Date};
+use stockade_sdk::jiff::{SignedDuration, Timestamp, civil::Date};
 use stockade_sdk::{Error, caller, sql};
 
 use crate::TIME_ZONE;
@@ -54,12 +54,18 @@ impl Scope {
         );
         let [stores, days] = sql::query_all([
             sql::statement("SELECT s.store_id, s.store_name FROM retail.stores s ORDER BY s.store_name", ()),
-            sql::statement(days, (caller::now(),)),
+            sql::statement(days, (this_minute(),)),
         ])?;
         let stores: Vec<Store> = stores.all()?;
         let store = store_id.map(|store_id| find(stores, store_id)).transpose()?;
         Ok(Self { store, until: until(&days.one()?)? })
     }
+}
+
+/// When the call's minute began: questions of one minute are the same question, and its answer can be kept.
+fn this_minute() -> Timestamp {
+    let now = caller::now().as_second();
+    Timestamp::from_second(now - now.rem_euclid(60)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn find(mut stores: Vec<Store>, StoreId(wanted): &StoreId) -> Result<Store, Error> {

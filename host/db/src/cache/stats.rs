@@ -22,6 +22,18 @@ pub struct CacheStats {
     pub entries: u64,
     /// Whether the host hears of changes. While it does not, nothing kept is given out.
     pub hearing: bool,
+    /// Answers given from what Redis had; they are among neither `hits` nor `misses`.
+    pub tier_hits: u64,
+    /// Entries that Redis did not have.
+    pub tier_misses: u64,
+    /// Entries sent to Redis.
+    pub tier_stores: u64,
+    /// Commands that Redis refused, or did not answer in time or in its own language.
+    pub tier_errors: u64,
+    /// Values from Redis that no host had sealed for their entry, or that had expired.
+    pub tier_refusals: u64,
+    /// Whether Redis answers. While it does not, it is not asked.
+    pub tier_connected: bool,
 }
 
 #[derive(Default)]
@@ -32,6 +44,11 @@ pub(super) struct Counters {
     pub(super) bypasses: Counter,
     pub(super) stores: Counter,
     pub(super) evictions: Counter,
+    pub(super) tier_hits: Counter,
+    pub(super) tier_misses: Counter,
+    pub(super) tier_stores: Counter,
+    pub(super) tier_errors: Counter,
+    pub(super) tier_refusals: Counter,
 }
 
 #[derive(Default)]

@@ -10,6 +10,8 @@ use crate::bed::{Bed, sql};
 mod flight;
 #[path = "cache/kept.rs"]
 mod kept;
+#[path = "cache/redis.rs"]
+mod redis_tier;
 #[path = "cache/tenants.rs"]
 mod tenants;
 #[path = "cache/versions.rs"]
@@ -21,7 +23,7 @@ const COUNT: &str = "SELECT count(*) FROM app.notes";
 const TTL_S: u32 = 300;
 
 fn config() -> CacheConfig {
-    CacheConfig { bytes_max: 1 << 20, entry_bytes_max: 1 << 16, ttl_s_max: TTL_S, listen_url: None }
+    CacheConfig { bytes_max: 1 << 20, entry_bytes_max: 1 << 16, ttl_s_max: TTL_S, listen_url: None, redis: None }
 }
 
 /// `app.notes` is watched, and the host hears.

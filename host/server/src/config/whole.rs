@@ -155,11 +155,14 @@ impl Config {
     /// A client starts the server from any folder, so the working directory says nothing.
     fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
-        let DatabaseConfig { context_key_file, embedded, embedders, .. } = &mut self.database;
+        let DatabaseConfig { context_key_file, embedded, embedders, cache, .. } = &mut self.database;
         resolve(context_key_file);
         if let Some(embedded) = embedded {
             resolve(&mut embedded.data_dir);
             embedded.bin_dir.as_mut().map(resolve);
+        }
+        if let Some(redis) = cache.as_mut().and_then(|cache| cache.redis.as_mut()) {
+            resolve(&mut redis.url_file);
         }
         for embedder in embedders.values_mut() {
             match embedder {

@@ -53,7 +53,7 @@ async fn whoever_asks_gets_what_the_database_would_give_them() {
     assert!(now.hits > 50 && now.misses > 100 && now.bypasses < 100, "both ways were taken: {now:?}");
 }
 
-fn limits() -> SessionLimits {
+pub(super) fn limits() -> SessionLimits {
     SessionLimits {
         rows_max: 1_000,
         bytes_max: 1 << 20,
