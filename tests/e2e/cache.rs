@@ -50,11 +50,14 @@ async fn a_caller_who_loses_a_store_loses_what_was_kept() {
     let first = best_sellers(&app, "seattle-store").await;
     assert_eq!(best_sellers(&app, "seattle-store").await, first);
     let caller = app.caller("seattle-store");
-    let statement = format!("UPDATE retail.principals SET is_active = false WHERE principal_id = '{}'", caller.identity.principal);
+    let statement =
+        format!("UPDATE retail.principals SET is_active = false WHERE principal_id = '{}'", caller.identity.principal);
     app.database.admin().await.execute(sqlx::AssertSqlSafe(statement)).await.expect("an administrator's act");
     let arguments = json!({"time_period": "last_12_months", "by": "units", "limit": 3});
     let gone = async {
-        while app.client("seattle-store").call("top_products", arguments.clone()).await.message["result"]["isError"] != true {}
+        while app.client("seattle-store").call("top_products", arguments.clone()).await.message["result"]["isError"]
+            != true
+        {}
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("the caller sees nothing");
     app.stop().await;

@@ -18,8 +18,8 @@ pub(crate) struct Key(pub(crate) [u8; 32]);
 pub(crate) struct Question<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) plugin_digest: &'a [u8; 32],
-    /// The schemas whose names the plugin may use.
-    pub(crate) schemas: &'a [&'a str],
+    /// The schemas and tables whose names the plugin may use.
+    pub(crate) granted: &'a [String],
     /// Where unqualified names lead.
     pub(crate) search_path: &'a [String],
     pub(crate) statements: &'a [&'a Statement],
@@ -92,7 +92,7 @@ impl Question<'_> {
         parts.list(&[tenant.as_str(), principal.as_str(), reader_role.as_str()]);
         parts.list(roles);
         parts.add(self.plugin_digest);
-        parts.list(self.schemas);
+        parts.list(self.granted);
         parts.list(self.search_path);
         parts.count(self.statements.len());
         for Statement { text, parameters } in self.statements {

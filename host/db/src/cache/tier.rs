@@ -51,7 +51,8 @@ impl Tier {
         // Two libraries here each bring a cryptography of their own; without a choice rustls makes none.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // The library's own message could show the password.
-        let client = Client::open(url.trim()).map_err(|_| refused("expected redis:// or rediss://host:port/number".to_owned()))?;
+        let client = Client::open(url.trim())
+            .map_err(|_| refused("expected redis:// or rediss://host:port/number".to_owned()))?;
         let shared = Arc::new(Shared {
             client,
             config: config.clone(),
@@ -94,7 +95,11 @@ impl Tier {
             let Some(value) = shared.seal.seal(&key, &entry, ttl) else { return };
             if value.len() <= shared.config.value_bytes_max as usize {
                 let mut command = redis::cmd("SET");
-                command.arg(shared.name(&key)).arg(value).arg("PX").arg(u64::try_from(ttl.as_millis()).unwrap_or(1).max(1));
+                command
+                    .arg(shared.name(&key))
+                    .arg(value)
+                    .arg("PX")
+                    .arg(u64::try_from(ttl.as_millis()).unwrap_or(1).max(1));
                 if shared.ask::<String>(&command).await.is_some() {
                     shared.counters.tier_stores.up();
                 }

@@ -17,19 +17,25 @@ impl Session {
         ttl_s: Option<u32>,
     ) -> Result<Vec<ResultSet>, DbError> {
         let rows_max = rows_max.min(self.limits.rows_max);
+        // On the heap: three of them would fill a small stack.
+        let run = || Box::pin(self.run(&admitted, rows_max, isolation));
         let question = self.database.inner.cache.as_deref().zip(ttl_s).and_then(|(cache, ttl_s)| {
             let ttl_s = cache.ttl_s(ttl_s);
             Some((cache, self.key(cache, &admitted, rows_max, isolation, ttl_s)?, ttl_s))
         });
         let Some((cache, key, ttl_s)) = question else {
-            return Ok(self.run(&admitted, rows_max, isolation).await?.results);
+            return Ok(run().await?.results);
         };
-        let asked = cache.answer(key, ttl_s, self.run(&admitted, rows_max, isolation));
-        match self.in_time(asked).await? {
+        let asked = async {
+            // A replica may not have yet what the versions tell of.
+            self.leave_replica();
+            run().await
+        };
+        match self.in_time(cache.answer(key, ttl_s, asked)).await? {
             Answer::Fresh(entry) => Ok(entry.take()),
             Answer::Kept(entry) if self.meter.answer(admitted.len(), entry.rows(), entry.bytes) => Ok(entry.take()),
             // What does not fit into what is left of the budget is cut where rows are counted.
-            Answer::Kept(_) | Answer::AskYourself => Ok(self.run(&admitted, rows_max, isolation).await?.results),
+            Answer::Kept(_) | Answer::AskYourself => Ok(run().await?.results),
         }
     }
 
@@ -50,11 +56,12 @@ impl Session {
             };
             statements.iter().map(reads).collect::<Option<Vec<_>>>().map(|all| all.concat())
         })?;
-        let schemas: Vec<&str> = self.limits.schemas.iter().map(String::as_str).collect();
+        let (schemas, tables) = (&self.limits.sql.schemas, &self.limits.sql.tables);
+        let granted: Vec<String> = schemas.iter().cloned().chain(tables.iter().map(ToString::to_string)).collect();
         let question = Question {
             identity: &self.identity,
             plugin_digest: &self.limits.cache.plugin_digest,
-            schemas: &schemas,
+            granted: &granted,
             search_path: &self.database.inner.config.search_path,
             statements: &statements,
             isolation,

@@ -53,7 +53,7 @@ impl Dice {
         Asked {
             identity: Identity { tenant: self.id(), principal: self.id(), roles: self.texts(), reader_role: self.id() },
             plugin_digest: [self.roll(2) as u8; 32],
-            schemas: self.texts(),
+            granted: self.texts(),
             search_path: self.texts(),
             statements: (0..self.roll(3))
                 .map(|_| Statement { text: self.text(), parameters: (0..self.roll(3)).map(|_| self.value()).collect() })
@@ -71,7 +71,7 @@ impl Dice {
 struct Asked {
     identity: Identity,
     plugin_digest: [u8; 32],
-    schemas: Vec<String>,
+    granted: Vec<String>,
     search_path: Vec<String>,
     statements: Vec<Statement>,
     isolation: Isolation,
@@ -83,12 +83,11 @@ struct Asked {
 
 impl Asked {
     fn key(&self) -> Key {
-        let schemas: Vec<&str> = self.schemas.iter().map(String::as_str).collect();
         let statements: Vec<&Statement> = self.statements.iter().collect();
         Question {
             identity: &self.identity,
             plugin_digest: &self.plugin_digest,
-            schemas: &schemas,
+            granted: &self.granted,
             search_path: &self.search_path,
             statements: &statements,
             isolation: self.isolation,
@@ -118,7 +117,7 @@ fn keys_are_equal_only_where_everything_is() {
             |a: &mut Asked, d: &mut Dice| a.identity.principal = d.id(),
             |a: &mut Asked, d: &mut Dice| a.identity.reader_role = d.id(),
             |a: &mut Asked, d: &mut Dice| a.identity.roles = d.texts(),
-            |a: &mut Asked, d: &mut Dice| a.schemas = d.texts(),
+            |a: &mut Asked, d: &mut Dice| a.granted = d.texts(),
             |a: &mut Asked, d: &mut Dice| a.search_path = d.texts(),
             |a: &mut Asked, d: &mut Dice| a.versions.push((0, d.text())),
             |a: &mut Asked, _: &mut Dice| a.plugin_digest[31] ^= 1,

@@ -26,7 +26,8 @@ impl Redis {
     }
 
     fn serve(folder: &Path) -> Child {
-        let program = std::env::var_os("STOCKADE_REDIS_BIN").expect("STOCKADE_REDIS_BIN is not set: run `cargo xtask test`");
+        let program =
+            std::env::var_os("STOCKADE_REDIS_BIN").expect("STOCKADE_REDIS_BIN is not set: run `cargo xtask test`");
         let mut command = Command::new(program);
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"]).arg(folder);
         command.arg("--unixsocket").arg(folder.join("redis.sock"));
@@ -131,7 +132,9 @@ async fn hosts_share_what_is_kept_and_believe_only_what_they_sealed() {
 
     // Somebody who can write there: a bit of each value flipped, or a value under another's name.
     let entries = redis.entries().await;
-    assert!(entries.iter().all(|(name, value)| name.starts_with("test:query:") && !value.windows(5).any(|w| w == b"count")));
+    assert!(
+        entries.iter().all(|(name, value)| name.starts_with("test:query:") && !value.windows(5).any(|w| w == b"count"))
+    );
     for (name, value) in &entries {
         let mut flipped = value.clone();
         *flipped.last_mut().unwrap() ^= 1;
@@ -169,7 +172,10 @@ struct Seen {
 impl Seen {
     fn print(&self, well_again: &str) {
         let Self { fault, calls, slowest } = self;
-        println!("| Redis: {fault} | {calls} calls, all answered, none wrong | slowest {} ms | {well_again} |", slowest.as_millis());
+        println!(
+            "| Redis: {fault} | {calls} calls, all answered, none wrong | slowest {} ms | {well_again} |",
+            slowest.as_millis()
+        );
     }
 }
 
@@ -243,7 +249,10 @@ async fn a_redis_that_talks_nonsense_is_not_believed() {
         ("answers as a web server", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         ("answers OK to everything", b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n"),
         ("answers PONG to everything", b"+PONG\r\n"),
-        ("sends a value without end", b"$1000000000\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+        (
+            "sends a value without end",
+            b"$1000000000\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ),
         ("hangs up", b""),
     ];
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

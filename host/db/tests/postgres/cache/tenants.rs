@@ -1,5 +1,5 @@
 //! One tenant never gets another's entry.
-use stockade_db::{Identity, SessionLimits, Value};
+use stockade_db::{Identity, SessionLimits, SqlScope, Value};
 
 use super::{TTL_S, bed, stats};
 use crate::bed::sql_with;
@@ -58,7 +58,7 @@ pub(super) fn limits() -> SessionLimits {
         rows_max: 1_000,
         bytes_max: 1 << 20,
         deadline: tokio::time::Instant::now() + std::time::Duration::from_secs(20),
-        schemas: std::sync::Arc::new(["app".to_owned()].into()),
+        sql: std::sync::Arc::new(SqlScope { schemas: ["app".to_owned()].into(), ..SqlScope::default() }),
         collections: Default::default(),
         cache: Default::default(),
     }
