@@ -121,7 +121,7 @@ async fn changed_definitions_and_retired_keys_end_what_was_kept() {
     until_count(&bed, "a", 200).await;
     change(&bed, "UPDATE stockade.context_keys SET retired_at = now()").await;
     until_count(&bed, "a", 0).await;
-    assert!(stats(&bed.database).hearing);
+    until(&bed.database, |now| now.hearing).await;
     // The setup may run again, and is heard of as any change of definitions.
     let key = stockade_db::ContextKey::read_file(&bed.config.context_key_file).unwrap();
     change(&bed, "UPDATE stockade.context_keys SET retired_at = NULL").await;
