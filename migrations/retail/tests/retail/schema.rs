@@ -60,7 +60,7 @@ fn migrating_again_changes_nothing() {
         let url = full().await;
         zava_retail::migrate(url).await.unwrap();
         let mut connection = connect(url).await;
-        assert_eq!(count(&mut connection, "SELECT count(*) FROM zava_setup.migrations WHERE success").await, 5);
+        assert_eq!(count(&mut connection, "SELECT count(*) FROM zava_setup.migrations WHERE success").await, 6);
         assert_eq!(count(&mut connection, "SELECT count(*) FROM retail.orders").await, 200_000);
     });
 }
