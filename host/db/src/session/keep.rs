@@ -59,7 +59,7 @@ impl Session {
         let (schemas, tables) = (&self.limits.sql.schemas, &self.limits.sql.tables);
         let granted: Vec<String> = schemas.iter().cloned().chain(tables.iter().map(ToString::to_string)).collect();
         let question = Question {
-            identity: &self.identity,
+            identity: self.identity(),
             plugin_digest: &self.limits.cache.plugin_digest,
             granted: &granted,
             search_path: &self.database.inner.config.search_path,
