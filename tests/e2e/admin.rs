@@ -43,7 +43,7 @@ async fn an_operator_sees_everything_and_nobody_else_anything() {
 
     let address = app.admin_address();
     let strangers = [None, Some("wrong".to_owned()), Some(app.token("head-office"))];
-    for path in ["/health", "/stats", "/reload", "/nowhere"] {
+    for path in ["/health", "/stats", "/metrics", "/log-level", "/reload", "/nowhere"] {
         for token in &strangers {
             let request = reqwest::Client::new().get(format!("http://{address}{path}"));
             let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
@@ -57,7 +57,7 @@ async fn an_operator_sees_everything_and_nobody_else_anything() {
     let agent = app.client_with(Some(stockade_tests::OPERATOR_TOKEN));
     let response = agent.request("tools/list", json!({})).send().await.expect("a reply");
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    for path in ["/health", "/stats", "/reload"] {
+    for path in ["/health", "/stats", "/metrics", "/log-level", "/reload"] {
         assert_eq!(public(&app, path).await.0, StatusCode::NOT_FOUND, "{path} is not for the public");
     }
     app.stop().await;
@@ -109,5 +109,22 @@ async fn an_embedding_service_that_fails_is_seen_and_takes_nothing_down() {
     app.client("head-office").call("noop", json!({})).await.structured();
     service.answer("200 OK", r#"{"data": [{"index": 0, "embedding": [1.0, 0.0]}]}"#);
     until("it is well again", || async { state().await["ok"] == true }).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn an_operator_changes_the_level_of_the_log() {
+    let app = TestApp::builder().admin("").plugins(&["noop"]).start().await;
+    let level = async |method: &str, level: &'static str| {
+        let response = app.operator(method, "/log-level").body(level).send().await.expect("a reply");
+        (response.status(), response.json::<Value>().await.expect("JSON"))
+    };
+    assert_eq!(level("GET", "").await, (StatusCode::OK, json!({ "level": "info" })));
+    assert_eq!(level("POST", "info,stockade_db=debug\n").await.1, json!({ "level": "info,stockade_db=debug" }));
+    let (status, refusal) = level("POST", "loud=very").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(refusal["error"].as_str().expect("a reason").contains("log.level"), "{refusal}");
+    assert_eq!(level("GET", "").await.1, json!({ "level": "info,stockade_db=debug" }));
     app.stop().await;
 }

@@ -13,7 +13,8 @@ use stockade_runtime::Caller;
 use stockade_server::{
     App, ListenAddress, RunningServer,
     auth::Callers,
-    config::{Config, ServerConfig, TokenDigest},
+    config::{Config, LogConfig, ServerConfig, TokenDigest},
+    telemetry,
 };
 use tempfile::TempDir;
 
@@ -129,6 +130,9 @@ impl TestAppBuilder {
         let file = folder.path().join("stockade.toml");
         let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
+        // Whoever wants the lines keeps them by a log of their own.
+        let log = telemetry::subscriber(&LogConfig::default(), None, false, std::io::sink, None, None);
+        let app = app.logging(log.expect("a level").1);
         let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
         TestApp { database, app, server, folder }
     }

@@ -13,6 +13,7 @@
 mod app;
 mod client;
 mod cluster;
+mod collector;
 mod environment;
 mod log;
 mod process;
@@ -23,6 +24,7 @@ mod signer;
 pub use app::{OPERATOR_TOKEN, TestApp, TestAppBuilder, packed};
 pub use client::{Client, Reply};
 pub use cluster::{Cluster, PRODUCTS, TestDatabase};
+pub use collector::{Collector, text_of};
 pub use environment::Environment;
 pub use log::Log;
 pub use process::{HostFiles, HostProcess, stockade};

@@ -35,8 +35,9 @@ impl Log {
         static STARTED: OnceLock<()> = OnceLock::new();
         let log = LOG.get_or_init(|| Log(Mutex::default()));
         STARTED.get_or_init(|| {
-            let config = LogConfig { level: "info".into(), format: LogFormat::Json };
-            let subscriber = telemetry::subscriber(&config, None, false, || Writer(log)).expect("a level");
+            let config = LogConfig { level: "info".into(), format: LogFormat::Json, ..LogConfig::default() };
+            let started = telemetry::subscriber(&config, None, false, || Writer(log), None, None);
+            let (subscriber, _) = started.expect("a level");
             tracing::subscriber::set_global_default(subscriber).expect("no other log in this process");
         });
         log

@@ -161,6 +161,13 @@ impl Database {
     }
 
     /// Embeds texts with the collection's model, in order. At most 64 texts of at most 8,192 bytes.
+    #[tracing::instrument(
+        target = "stockade::trace",
+        name = "embed",
+        level = "trace",
+        skip_all,
+        fields(stockade.collection = collection, stockade.texts = texts.len())
+    )]
     pub async fn embed(&self, collection: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
         self.inner.embedders.embed(self.collection(collection)?, texts).await
     }

@@ -72,6 +72,16 @@ impl DbError {
         }
     }
 
+    /// The same, of a statement that the host made: what the server says of it names what is the host's
+    /// own, a database or a role, and is nobody else's to read.
+    pub(crate) fn of_the_host(self) -> Self {
+        match self {
+            Self::Statement { sqlstate, message } => Self::unavailable(format!("{sqlstate}: {message}")),
+            Self::Forbidden { code: "PERMISSION_DENIED", message } => Self::unavailable(message),
+            other => other,
+        }
+    }
+
     /// Everything that is known, for the operator's log. Never send this to a caller.
     pub fn for_log(&self) -> String {
         match self {
@@ -88,6 +98,11 @@ impl DbError {
 pub struct Inner(String);
 
 impl Inner {
+    /// Keeps a text for the log.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The text, for the operator's log.
     pub fn for_log(&self) -> &str {
         &self.0
@@ -141,4 +156,57 @@ const MESSAGE_CHARS_MAX: usize = 500;
 /// One line without control characters, of bounded length.
 fn scrub(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "db-host-7.internal";
+
+    /// What the driver fails with where no statement of a plugin did, with a secret wherever it can hold one.
+    fn of_the_driver() -> Vec<sqlx::Error> {
+        let text = || SECRET.to_owned();
+        vec![
+            sqlx::Error::Configuration(text().into()),
+            sqlx::Error::InvalidArgument(text()),
+            sqlx::Error::Io(std::io::Error::other(SECRET)),
+            sqlx::Error::Tls(text().into()),
+            sqlx::Error::Protocol(text()),
+            sqlx::Error::RowNotFound,
+            sqlx::Error::TypeNotFound { type_name: text() },
+            sqlx::Error::ColumnNotFound(text()),
+            sqlx::Error::ColumnDecode { index: text(), source: text().into() },
+            sqlx::Error::Encode(text().into()),
+            sqlx::Error::Decode(text().into()),
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::PoolClosed,
+            sqlx::Error::WorkerCrashed,
+        ]
+    }
+
+    #[test]
+    fn no_failure_of_the_driver_shows_its_text() {
+        for error in of_the_driver() {
+            let shown = format!("{error:?}");
+            let error = DbError::from(error);
+            assert!(
+                !error.to_string().contains(SECRET) && !format!("{error:?}").contains(SECRET),
+                "{shown}: {error:?}"
+            );
+            assert!(shown.contains(SECRET) == error.for_log().contains(SECRET), "the log has it: {shown}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_of_itself_is_for_the_log() {
+        for sqlstate in ["42501", "57014", "55P03", "25P03", "57P01", "57P03", "08006", "53300", "28P01", "XX000"] {
+            let error = from_sqlstate(sqlstate.to_owned(), SECRET);
+            assert!(!error.to_string().contains(SECRET), "{sqlstate}: {error}");
+        }
+        let closed = || from_sqlstate("55000".to_owned(), SECRET).of_the_host();
+        assert!(!closed().to_string().contains(SECRET) && closed().for_log().contains(SECRET), "{}", closed());
+        let own = from_sqlstate("22012".to_owned(), "division by zero\n\u{1b}[2J");
+        assert_eq!(own.to_string(), "22012: division by zero  [2J", "a statement's own failure, on one line");
+    }
 }

@@ -12,6 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Connection, Either, Row};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::context::Transaction;
 use crate::database::Database;
@@ -70,6 +71,13 @@ pub(crate) struct Lease {
 impl Lease {
     /// Takes a connection and begins a transaction as `identity`: two round trips. Waits for a
     /// seat first, then for a connection to be opened where none is, each as long as `acquire_timeout_ms` says.
+    #[tracing::instrument(
+        target = "stockade::trace",
+        name = "begin",
+        level = "trace",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
     pub(crate) async fn begin(
         database: &Database,
         node: &Arc<Node>,
@@ -102,6 +110,7 @@ impl Lease {
                 begun
             }
             Err(error) => {
+                let error = error.of_the_host();
                 if matches!(error, DbError::Unavailable(_)) {
                     trial.failed();
                 }
@@ -110,7 +119,7 @@ impl Lease {
         };
         lease.pid = (!database.inner.config.is_pooled()).then_some(pid);
         let prologue = prologue(database, identity, pid, began_us, deadline)?;
-        lease.execute_host_sql(prologue).await?;
+        lease.execute_host_sql(prologue).await.map_err(DbError::of_the_host)?;
         lease.state = State::Open;
         Ok(lease)
     }
@@ -159,6 +168,13 @@ impl Lease {
     /// The server sends a row whole, so it measures each first: one of more than `row_bytes_max` bytes
     /// fails the statement (SQLSTATE 54000) before it reaches this process. `OFFSET 0` keeps the planner
     /// from computing a row once for its size and once more for its values.
+    #[tracing::instrument(
+        target = "stockade::trace",
+        name = "query",
+        level = "trace",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql", stockade.statement = fingerprint(sql))
+    )]
     pub(crate) async fn declare(
         &mut self,
         cursor: &str,
@@ -215,6 +231,13 @@ impl Lease {
 
     /// Runs host-made statements by the simple protocol and hands over their rows, with the number
     /// of the statement that each belongs to, as they come.
+    #[tracing::instrument(
+        target = "stockade::trace",
+        name = "fetch",
+        level = "trace",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
     pub(crate) async fn fetch(&mut self, sql: String, ends: bool, rows: &mut impl TakeRow) -> Result<(), DbError> {
         self.state = State::Busy;
         let mut results = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(self.connection()?);
@@ -273,7 +296,7 @@ impl Drop for Lease {
         };
         let (node, pid, state) = (Arc::clone(&self.node), self.pid, self.state);
         let seat = self.seat.take();
-        runtime.spawn(async move {
+        let ending = async move {
             // Taken until the connection is free, or gone.
             let _seat = seat;
             if state == State::Open {
@@ -295,8 +318,16 @@ impl Drop for Lease {
             // Detached first: whatever happens next, this connection is nobody's again.
             let connection = connection.detach();
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close_hard()).await;
-        });
+        };
+        // In the call's span: what goes wrong here is logged with its id.
+        runtime.spawn(ending.in_current_span());
     }
+}
+
+/// What traces show of a statement: enough to know it again, and nothing of what it says.
+fn fingerprint(sql: &str) -> String {
+    use sha2::Digest as _;
+    hex::encode(sha2::Sha256::digest(sql)).chars().take(16).collect()
 }
 
 /// Time-outs, the signed context, the path and the role, all for this transaction alone, and a planner

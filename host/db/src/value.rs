@@ -1,8 +1,8 @@
 //! What goes into a query and what comes out: the WIT package's `sql` and `types`, one to one.
 use serde::{Deserialize, Serialize};
 
-/// A statement and the values of its parameters.
-#[derive(Debug, Clone, PartialEq)]
+/// A statement and the values of its parameters. `Debug` shows neither.
+#[derive(Clone, PartialEq)]
 pub struct Statement {
     /// One query in PostgreSQL's dialect, parameters written `$1`, `$2` …
     pub text: String,
@@ -10,8 +10,14 @@ pub struct Statement {
     pub parameters: Vec<Value>,
 }
 
-/// A parameter, of the one SQL type given.
-#[derive(Debug, Clone, PartialEq)]
+impl std::fmt::Debug for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Statement(…)")
+    }
+}
+
+/// A parameter, of the one SQL type given. `Debug` does not show it.
+#[derive(Clone, PartialEq)]
 pub enum Value {
     /// NULL, of the type that PostgreSQL infers
     Null,
@@ -37,6 +43,12 @@ pub enum Value {
     Integers(Vec<i64>),
     /// `text[]`
     Texts(Vec<String>),
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Value(…)")
+    }
 }
 
 /// A result set, held by column.
@@ -114,4 +126,16 @@ pub struct VectorArray {
     pub dimension: u32,
     /// Row after row.
     pub elements: Vec<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_statement_nor_a_parameter_is_printed() {
+        let parameters = vec![Value::Text("mark".into()), Value::Texts(vec!["mark".into()])];
+        let statement = Statement { text: "SELECT 'mark'".into(), parameters };
+        assert!(!format!("{statement:?} {:?}", statement.parameters).contains("mark"));
+    }
 }

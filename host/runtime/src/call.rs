@@ -18,8 +18,8 @@ pub struct Caller {
     pub time_zone: String,
 }
 
-/// One tool call.
-#[derive(Clone, Debug)]
+/// One tool call. `Debug` shows no argument: a line that prints a call must not print what it is about.
+#[derive(Clone)]
 pub struct Invocation {
     /// Who is calling.
     pub caller: Arc<Caller>,
@@ -35,6 +35,16 @@ pub struct Invocation {
     pub report: CallReport,
 }
 
+impl std::fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invocation")
+            .field("caller", &self.caller)
+            .field("tool", &self.tool)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A report of progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
@@ -46,13 +56,19 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// What a tool gave.
-#[derive(Clone, Debug, PartialEq)]
+/// What a tool gave. `Debug` does not show it.
+#[derive(Clone, PartialEq)]
 pub struct ToolOutput {
     /// Satisfies the tool's output schema.
     pub structured: Map<String, Value>,
     /// The same for people, where the tool wrote one.
     pub text: Option<String>,
+}
+
+impl std::fmt::Debug for ToolOutput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ToolOutput(…)")
+    }
 }
 
 /// A tool, as its manifest has it.

@@ -36,6 +36,10 @@ pub struct RuntimeConfig {
     /// Memory for what plugins cache, all together, in bytes. Default 67108864 (64 MiB).
     #[serde(default = "defaults::cache_bytes_max")]
     pub cache_bytes_max: u64,
+    /// Lines that one plugin may write into the log in a second, all of its calls together; ten seconds'
+    /// worth may come at once. Further ones are counted and dropped. Default 100.
+    #[serde(default = "defaults::log_lines_per_s_max")]
+    pub log_lines_per_s_max: u32,
     /// What no manifest can exceed.
     #[serde(default)]
     pub limits: LimitCaps,
@@ -52,6 +56,7 @@ impl RuntimeConfig {
             ("core_instances_max", self.core_instances_max, 1, 1_024),
             ("limits.stack_kib", self.limits.stack_kib, 64, 8_192),
             ("start_ms", self.start_ms, 1, 60_000),
+            ("log_lines_per_s_max", self.log_lines_per_s_max, 1, 1_000_000),
         ];
         match ranges.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
             None => Ok(()),
@@ -80,5 +85,8 @@ mod defaults {
     }
     pub(super) const fn cache_bytes_max() -> u64 {
         64 << 20
+    }
+    pub(super) const fn log_lines_per_s_max() -> u32 {
+        100
     }
 }

@@ -80,8 +80,8 @@ pub enum CallError {
     },
     /// The plugin was stopped: a trap, a limit, a result that breaks its own schema.
     Stopped {
-        /// The limit that was reached, where it was one. For the log.
-        limit: Option<&'static str>,
+        /// By what. For the log and the metrics.
+        kind: StopKind,
         /// For the log.
         inner: String,
     },
@@ -93,4 +93,37 @@ pub enum CallError {
         /// For the log.
         inner: String,
     },
+}
+
+/// By what a plugin was stopped. All of its words are the host's own, and few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    /// A limit was reached; its name in the configuration.
+    Limit(&'static str),
+    /// The guest trapped: `unreachable` (a panic, mostly), `memory`, `table`, `arithmetic`, `contract`
+    /// (a forged handle, a wrong use of the host's functions) or `other`.
+    Trap(&'static str),
+    /// Its result is no JSON, or breaks its own schema.
+    Result,
+}
+
+impl StopKind {
+    /// The limit's name, where one was reached.
+    #[must_use]
+    pub fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Limit(limit) => Some(limit),
+            Self::Trap(_) | Self::Result => None,
+        }
+    }
+
+    /// `limit`, `result`, or the kind of trap.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Limit(_) => "limit",
+            Self::Trap(kind) => kind,
+            Self::Result => "result",
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     bindings::{exports::stockade::plugin::tools::Output, stockade::plugin::types::Error},
     call::{Invocation, ToolOutput},
     cpu::Cpu,
-    error::CallError,
+    error::{CallError, StopKind},
     limits::Limits,
     plugin::{LoadedTool, Plugin},
     ready::Instance,
@@ -114,6 +114,7 @@ fn call(
     );
     let session = Arc::new(session.for_call(&invocation.tool, &invocation.request_id));
     invocation.report.started(&session);
+    let report = invocation.report;
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Call {
         plugin: Arc::clone(&plugin.identity),
@@ -130,6 +131,8 @@ fn call(
         cursor_open: false,
         unavailable: AtomicBool::new(false),
         progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
+        report,
+        log_rate: Arc::clone(&plugin.log_rate),
     }
 }
 
@@ -204,7 +207,9 @@ impl Drop for Running {
         let (instance, places) = (self.instance.take(), self.places.take());
         let call = instance.as_ref().and_then(|instance| instance.store.data().call());
         let (host_calls, database) = call.map(|call| (call.host_calls, call.session.usage())).unwrap_or_default();
-        self.report.ended(Used { cpu: self.cpu.used(), host_calls, rows: database.rows, bytes: database.bytes });
+        let memory_bytes = instance.as_ref().map_or(0, |instance| instance.store.data().limiter.memory_bytes());
+        let (rows, bytes) = (database.rows, database.bytes);
+        self.report.ended(Used { cpu: self.cpu.used(), host_calls, memory_bytes, rows, bytes });
         let (of_plugin, places) = places.unzip();
         drop(of_plugin);
         self.recycler.take(Spent { plugin: Arc::clone(&self.plugin), instance, places, long: self.cpu.is_long() });
@@ -217,11 +222,11 @@ fn check_size(output: &Output, limits: &Limits) -> Result<usize, CallError> {
         return Ok(bytes);
     }
     let inner = format!("limit `output_bytes_max` reached: the result has {bytes} bytes");
-    Err(CallError::Stopped { limit: Some("output_bytes_max"), inner })
+    Err(CallError::Stopped { kind: StopKind::Limit("output_bytes_max"), inner })
 }
 
 fn check_output(output: Output, tool: &LoadedTool) -> Result<ToolOutput, CallError> {
-    let broken = |inner: String| CallError::Stopped { limit: None, inner: clip(&inner) };
+    let broken = |inner: String| CallError::Stopped { kind: StopKind::Result, inner: clip(&inner) };
     let structured: Value = serde_json::from_str(&output.structured)
         .map_err(|e| broken(format!("its structured result is not JSON: {e}")))?;
     tool.output.check(&structured).map_err(|e| broken(format!("its result breaks its own schema: {e}")))?;
@@ -252,16 +257,32 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
         return CallError::Busy { limit: "instances_max" };
     }
     let text = format!("{trap:#}");
-    let limit = match (trap.downcast_ref(), trap.downcast_ref(), trap.downcast_ref()) {
-        (Some(Stop::Limit(limit)), ..) => Some(*limit),
-        (_, Some(Trap::StackOverflow), _) => Some("stack_kib"),
-        (_, Some(Trap::OutOfFuel), _) => Some("fuel"),
-        (.., Some(ResourceTableError::Full)) => Some("handles"),
-        _ => WASMTIME_LIMITS.iter().find(|(end, _)| text.ends_with(end)).map(|(_, limit)| *limit),
+    let wasmtimes = WASMTIME_LIMITS.iter().find(|(end, _)| text.ends_with(end)).map(|(_, limit)| *limit);
+    let kind = match (trap.downcast_ref(), trap.downcast_ref(), trap.downcast_ref(), wasmtimes) {
+        (Some(Stop::Limit(limit)), ..) => StopKind::Limit(limit),
+        (_, Some(Trap::StackOverflow), ..) => StopKind::Limit("stack_kib"),
+        (_, Some(Trap::OutOfFuel), ..) => StopKind::Limit("fuel"),
+        (_, _, Some(ResourceTableError::Full), _) => StopKind::Limit("handles"),
+        (.., Some(limit)) => StopKind::Limit(limit),
+        (_, Some(trap), ..) => StopKind::Trap(kind_of(trap)),
+        // It broke the contract: a forged handle, a second cursor, a text that is no UTF-8.
+        _ => StopKind::Trap("contract"),
     };
-    let named =
-        limit.filter(|_| !trap.is::<Stop>()).map(|limit| format!("limit `{limit}` reached: ")).unwrap_or_default();
-    CallError::Stopped { limit, inner: clip(&format!("{named}{text}")) }
+    let named = match kind {
+        StopKind::Limit(limit) if !trap.is::<Stop>() => format!("limit `{limit}` reached: "),
+        _ => String::new(),
+    };
+    CallError::Stopped { kind, inner: clip(&format!("{named}{text}")) }
+}
+
+fn kind_of(trap: &Trap) -> &'static str {
+    match trap {
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::MemoryOutOfBounds | Trap::HeapMisaligned => "memory",
+        Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => "table",
+        Trap::IntegerOverflow | Trap::IntegerDivisionByZero | Trap::BadConversionToInteger => "arithmetic",
+        _ => "other",
+    }
 }
 
 /// Bounded, and without the control characters that a guest's words may hold.

@@ -1,6 +1,10 @@
 //! One plugin, from the bytes of a file to something that can be called.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest as _, Sha256};
 use stockade_db::SqlScope;
@@ -15,6 +19,7 @@ use crate::{
     export,
     grants::{Grants, OperatorGrants, SqlGrant},
     limits::{LimitCaps, Limits},
+    line_rate::LineRate,
     manifest::{CONTRACT, Manifest, ToolManifest},
     ready::{Making, ReadyInstances, ReadySlots},
     schema::Schema,
@@ -42,6 +47,12 @@ pub(crate) struct Plugin {
     pub(crate) instances: ReadyInstances,
     /// Calls at once.
     pub(crate) calls: Arc<Semaphore>,
+    /// How many calls that is.
+    pub(crate) calls_max: u32,
+    /// Lines in the log, all calls together.
+    pub(crate) log_rate: Arc<LineRate>,
+    /// Time that compiling it took, or reading it out of the cache of compiled components.
+    pub(crate) compiled_in: Duration,
 }
 
 /// A tool whose schemas are compiled.
@@ -61,6 +72,8 @@ pub(crate) struct Loader {
     pub(crate) caps: LimitCaps,
     pub(crate) slots: ReadySlots,
     pub(crate) start: Duration,
+    /// Lines that a plugin may write into the log in a second, all calls together.
+    pub(crate) log_lines_per_s_max: u32,
 }
 
 impl Loader {
@@ -82,8 +95,10 @@ impl Loader {
 
         let counts_fuel = tools.iter().any(|tool| tool.limits.fuel > 0);
         let engine = self.engines.get(counts_fuel, limits.stack_kib).map_err(|e| LoadError::Contract(e.to_string()))?;
+        let started = Instant::now();
         let component = Component::from_binary(&engine, bytes)
             .map_err(|e| LoadError::NotAComponent(format!("it does not compile: {e:#}")))?;
+        let compiled_in = started.elapsed();
         let places = self.engines.places(&component).map_err(LoadError::NotAComponent)?;
         let linker = link(&component, &manifest.grants)?;
         let pre = linker
@@ -105,6 +120,9 @@ impl Loader {
             tools,
             instances: ReadyInstances::new(making, self.slots.clone()),
             calls: Arc::new(Semaphore::new(limits.concurrent_calls as usize)),
+            calls_max: limits.concurrent_calls,
+            log_rate: Arc::new(LineRate::new(self.log_lines_per_s_max)),
+            compiled_in,
         })
     }
 }

@@ -64,6 +64,11 @@ impl ReadyInstances {
         self.making.places
     }
 
+    /// Instances that wait for a call.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
     /// An instance that no call has seen.
     pub(crate) async fn take(&self, cpu: &Arc<Cpu>) -> wasmtime::Result<Instance> {
         let waiting = self.lock().pop();

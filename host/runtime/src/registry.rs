@@ -2,7 +2,7 @@
 //! plugin that is replaced meanwhile finishes the calls that it has.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -14,6 +14,7 @@ use crate::{
     call::ToolInfo,
     grants::OperatorGrants,
     plugin::{LoadedTool, Plugin, PluginIdentity},
+    runtime::PluginState,
 };
 
 /// A plugin file that does not serve, and why.
@@ -98,6 +99,18 @@ impl Snapshot {
             tools: self.infos.iter().filter(|info| info.plugin == name).map(|info| info.name.clone()).collect(),
         };
         self.plugins().into_iter().map(of).collect()
+    }
+
+    /// The plugins that serve, by name, as they are now.
+    pub(crate) fn states(&self) -> Vec<PluginState> {
+        let plugins: BTreeMap<_, _> = self.tools.values().map(|(plugin, _)| (&plugin.identity.name, plugin)).collect();
+        let state = |(name, plugin): (&String, &Arc<Plugin>)| PluginState {
+            name: name.clone(),
+            running: (plugin.calls_max as usize).saturating_sub(plugin.calls.available_permits()),
+            ready: plugin.instances.waiting(),
+            compiled_in: plugin.compiled_in,
+        };
+        plugins.into_iter().map(state).collect()
     }
 
     pub(crate) fn find(&self, tool: &str) -> Option<(&Arc<Plugin>, &Arc<LoadedTool>)> {

@@ -19,7 +19,26 @@ struct Inner {
     plugin: OnceLock<Arc<PluginIdentity>>,
     session: OnceLock<Arc<Session>>,
     used: OnceLock<Used>,
-    charge: Option<Box<dyn Fn(Used) + Send + Sync>>,
+    meter: Option<Box<dyn CallMeter>>,
+}
+
+/// Hears of a call what is counted.
+pub trait CallMeter: Send + Sync {
+    /// What a call used that was given a place: once, when it is over. A call that was dropped while it
+    /// computed is over at its next tick, after whoever dropped it went on.
+    fn used(&self, used: Used);
+
+    /// A measurement of the plugin's own, as it is made. `name` is one that its manifest lists.
+    fn measured(&self, name: &str, measurement: Measurement);
+}
+
+/// A measurement of a plugin's own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measurement {
+    /// To be added to a counter: finite and not negative.
+    Added(f64),
+    /// One value of a distribution: finite.
+    Recorded(f64),
 }
 
 /// What a call has used.
@@ -29,6 +48,8 @@ pub struct Used {
     pub cpu: Duration,
     /// Calls of host functions.
     pub host_calls: u32,
+    /// Bytes of linear memory that the instance had taken at its end, which is the most: memory never shrinks.
+    pub memory_bytes: u64,
     /// Rows out of the database.
     pub rows: u64,
     /// Bytes of values out of the database.
@@ -36,11 +57,10 @@ pub struct Used {
 }
 
 impl CallReport {
-    /// A report whose call, if it is given a place, is charged for what it used: once, when it is over. A
-    /// call that was dropped while it computed is over at its next tick, after whoever dropped it went on.
+    /// A report whose `meter` hears what the call uses.
     #[must_use]
-    pub fn charging(charge: impl Fn(Used) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Inner { charge: Some(Box::new(charge)), ..Inner::default() }))
+    pub fn metered(meter: impl CallMeter + 'static) -> Self {
+        Self(Arc::new(Inner { meter: Some(Box::new(meter)), ..Inner::default() }))
     }
 
     /// The plugin's name, version and SHA-256 in hexadecimal. `None` where there was no such tool.
@@ -65,9 +85,16 @@ impl CallReport {
     /// Whoever runs the call says at its end what it used. The first to say so counts.
     pub fn ended(&self, used: Used) {
         if self.0.used.set(used).is_ok()
-            && let Some(charge) = &self.0.charge
+            && let Some(meter) = &self.0.meter
         {
-            charge(used);
+            meter.used(used);
+        }
+    }
+
+    /// Whoever runs the call passes on what its plugin measures.
+    pub fn measured(&self, name: &str, measurement: Measurement) {
+        if let Some(meter) = &self.0.meter {
+            meter.measured(name, measurement);
         }
     }
 

@@ -10,6 +10,7 @@ use notify::Watcher as _;
 use stockade_db::Database;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     acts::Acts,
@@ -32,6 +33,19 @@ use crate::{
 const QUIET: Duration = Duration::from_millis(50);
 /// File systems that report no events (network mounts) are read this often.
 const RESCAN: Duration = Duration::from_secs(5);
+
+/// A plugin that serves, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginState {
+    /// Its name.
+    pub name: String,
+    /// Instances that serve a call.
+    pub running: usize,
+    /// Instances that wait for one.
+    pub ready: usize,
+    /// Time that compiling it took, or reading it out of the cache of compiled components.
+    pub compiled_in: Duration,
+}
 
 /// Loads plugins and runs their tools.
 pub struct Runtime {
@@ -64,6 +78,7 @@ impl Runtime {
             caps: config.limits,
             slots: ReadySlots::new(config.instances_ready, config.instances_max),
             start: Duration::from_millis(config.start_ms.into()),
+            log_lines_per_s_max: config.log_lines_per_s_max,
         };
         let directory = Directory::open(config.clone(), loader)?;
         let changed = Arc::new(Notify::new());
@@ -110,6 +125,11 @@ impl Runtime {
     /// A number that grows whenever the list of tools changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.registry.changes()
+    }
+
+    /// The plugins that serve, by name, as they are now.
+    pub fn plugins(&self) -> Vec<PluginState> {
+        self.registry.current().states()
     }
 
     /// The plugin files that do not serve.
@@ -165,7 +185,15 @@ impl Runtime {
     pub async fn call(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
         let snapshot = self.registry.current();
         let (plugin, tool) = snapshot.find(&invocation.tool).ok_or(CallError::UnknownTool)?;
-        invoke::invoke(self, plugin, tool, invocation).await
+        let identity = &plugin.identity;
+        let span = tracing::trace_span!(
+            target: "stockade::trace",
+            "plugin",
+            otel.name = format!("plugin {}", identity.name),
+            stockade.plugin = identity.name,
+            stockade.plugin.version = identity.version,
+        );
+        invoke::invoke(self, plugin, tool, invocation).instrument(span).await
     }
 
     /// Stop watching the directory and refuse new calls.

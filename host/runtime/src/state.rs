@@ -15,7 +15,9 @@ use crate::{
     cpu::Cpu,
     interfaces::wasi::EmptyWasi,
     limits::Limits,
+    line_rate::LineRate,
     plugin::PluginIdentity,
+    report::CallReport,
 };
 
 /// Why the host stopped a guest. The text names the limit, for the operator.
@@ -63,6 +65,8 @@ pub(crate) struct Call {
     /// What the call needs could not be reached.
     pub(crate) unavailable: AtomicBool,
     pub(crate) progress: Option<ProgressReports>,
+    pub(crate) report: CallReport,
+    pub(crate) log_rate: Arc<LineRate>,
 }
 
 pub(crate) struct ProgressReports {
@@ -183,6 +187,11 @@ impl Limiter {
         let mut limiter = Self { memory: none("memory_mib"), table: none("table_elements") };
         limiter.set(limits);
         limiter
+    }
+
+    /// Bytes of linear memory, all memories together.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        u64::try_from(self.memory.taken).unwrap_or(u64::MAX)
     }
 
     /// What the instance has taken already counts. A tool with a smaller limit than that cannot grow.

@@ -15,6 +15,7 @@ use crate::{
     mcp::{Shared, stdio},
     reload::Reload,
     server::{RunningServer, StartError, serve_recorded},
+    telemetry::{LogControl, Metrics},
     tools::Tools,
 };
 
@@ -51,6 +52,8 @@ pub struct App {
     runtime: Arc<Runtime>,
     audit: Audit,
     started: Instant,
+    metrics: Metrics,
+    log: Option<LogControl>,
 }
 
 /// What calls need: the database with its control plane, and plugins. Embedding models are not asked: without
@@ -76,6 +79,7 @@ impl App {
     /// # Errors
     /// Says what is missing or wrong, and what to do.
     pub async fn start(config: Config) -> Result<Self, AppError> {
+        let metrics = Metrics::start(&config.telemetry)?;
         let database = Database::connect(&config.database).await.map_err(|error| AppError::database(&error))?;
         let audit = match Audit::start(&config.audit, &database) {
             Ok(audit) => audit,
@@ -85,13 +89,30 @@ impl App {
             }
         };
         match Runtime::start(&config.plugins, database.clone(), audit.acts()).await {
-            Ok(runtime) => Ok(Self { config, database, runtime, audit, started: Instant::now() }),
+            Ok(runtime) => {
+                metrics.watch_database(&database);
+                metrics.watch_plugins(&(Arc::clone(&runtime) as _));
+                Ok(Self { config, database, runtime, audit, metrics, log: None, started: Instant::now() })
+            }
             Err(error) => {
                 audit.close().await;
                 database.close().await;
                 Err(error.into())
             }
         }
+    }
+
+    /// The same, whose operators may change the level of this process's log, and which counts what it loses.
+    #[must_use]
+    pub fn logging(self, log: LogControl) -> Self {
+        self.metrics.watch_log(log.clone());
+        Self { log: Some(log), ..self }
+    }
+
+    /// What it counts and times.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The plugin runtime.
@@ -135,13 +156,15 @@ impl App {
             (Some(address), Some(token)) => Some((admin::bind(address).await?, token)),
             _ => None,
         };
-        let mut server = serve_recorded(&self.config.server, callers, tools, ready, audit).await?;
+        let mut server =
+            serve_recorded(&self.config.server, callers, tools, ready, audit, self.metrics.clone()).await?;
         let (runtime, front) = (Arc::clone(&self.runtime), server.front.clone());
         let reload = Reload::new(self.config.clone(), Arc::clone(&front.endpoint), runtime, self.audit.clone());
         server.reload = Some(Arc::clone(&reload));
         if let Some((bound, token)) = operators {
             let (database, runtime) = (self.database.clone(), Arc::clone(&self.runtime));
-            let operator = Operator::new(self.started, database, runtime, self.audit.clone(), front, reload);
+            let operator =
+                Operator::new(self.started, database, runtime, self.audit.clone(), front, reload, self.log.clone());
             server.admin = Some(admin::serve(settings, bound, token, operator));
         }
         Ok(server)
@@ -154,16 +177,18 @@ impl App {
     /// When the configuration names no caller: there is no default.
     pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), AppError> {
         let known = self.config.stdio_caller()?;
-        let shared = Shared::new(Arc::clone(&self.runtime) as _, &self.config.server);
+        let shared = Shared::new(Arc::clone(&self.runtime) as _, &self.config.server, self.metrics.clone());
         let shared = Arc::new(shared.recorded(self.audit.clone()));
         stdio::serve(&self.config.server, shared, known, stop).await;
         Ok(())
     }
 
-    /// Ends the plugins' calls, writes what is left of the audit log, closes the pools and stops the embedded database.
+    /// Ends the plugins' calls, writes what is left of the audit log, closes the pools, stops the embedded
+    /// database and sends the last metrics.
     pub async fn close(self) {
         self.runtime.shutdown().await;
         self.audit.close().await;
         self.database.close().await;
+        self.metrics.close().await;
     }
 }

@@ -10,7 +10,7 @@ use stockade_server::{
     App,
     config::{Config, ConfigError, TokenDigest},
     environment::Environment,
-    telemetry,
+    telemetry::Telemetry,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,26 +30,26 @@ fn path_of(arg: ConfigArg, environment: &Environment) -> Result<PathBuf, ConfigE
     arg.config.or_else(|| environment.config.clone()).ok_or(ConfigError::Missing)
 }
 
-fn load(arg: ConfigArg, environment: &Environment) -> anyhow::Result<Config> {
+fn load(arg: ConfigArg, environment: &Environment) -> anyhow::Result<(Config, Telemetry)> {
     let config = Config::load(&path_of(arg, environment)?)?;
-    telemetry::start(&config.log, environment.log.as_deref())?;
-    Ok(config)
+    let telemetry = Telemetry::start(&config.log, &config.telemetry, environment.log.as_deref())?;
+    Ok((config, telemetry))
 }
 
 /// `None` where the process is told to stop before the start is over.
-async fn start(config: Config, stop: &CancellationToken) -> anyhow::Result<Option<App>> {
+async fn start(config: Config, telemetry: &Telemetry, stop: &CancellationToken) -> anyhow::Result<Option<App>> {
     tokio::select! {
-        app = App::start(config) => Ok(Some(app?)),
+        app = App::start(config) => Ok(Some(app?.logging(telemetry.log.clone()))),
         () = stop.cancelled() => Ok(None),
     }
 }
 
 pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
     let (stop, mut hangups) = (signals::stop()?, signals::Hangups::new()?);
-    let config = load(arg, environment)?;
+    let (config, telemetry) = load(arg, environment)?;
     // Before a database is started for nobody.
     config.callers_with_tokens()?;
-    let Some(app) = start(config, &stop).await? else { return Ok(()) };
+    let Some(app) = start(config, &telemetry, &stop).await? else { return Ok(()) };
     let server = match app.serve().await {
         Ok(server) => server,
         Err(error) => {
@@ -64,21 +64,23 @@ pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::
     tracing::info!("stopping; a second signal ends at once");
     server.shutdown().await;
     app.close().await;
+    telemetry.close().await;
     Ok(())
 }
 
 pub(crate) async fn stdio(arg: ConfigArg, environment: &Environment) -> anyhow::Result<()> {
     let stop = signals::stop()?;
-    let config = load(arg, environment)?;
+    let (config, telemetry) = load(arg, environment)?;
     config.stdio_caller()?;
-    let Some(app) = start(config, &stop).await? else { return Ok(()) };
+    let Some(app) = start(config, &telemetry, &stop).await? else { return Ok(()) };
     let served = app.serve_stdio(stop).await;
     app.close().await;
+    telemetry.close().await;
     Ok(served?)
 }
 
 pub(crate) async fn migrate(arg: ConfigArg, admin_url: String, environment: &Environment) -> anyhow::Result<()> {
-    let config = load(arg, environment)?;
+    let (config, _telemetry) = load(arg, environment)?;
     let admin_url = read_admin_url(admin_url)?;
     let key = context_key(&config.database.context_key_file)?;
     let setup = setup_config(&config.database)?;

@@ -9,6 +9,7 @@ mod error;
 mod log;
 mod oauth;
 mod server;
+mod telemetry;
 mod tenants;
 mod whole;
 
@@ -23,6 +24,7 @@ pub use log::{LogConfig, LogFormat};
 pub(crate) use oauth::url_of;
 pub use oauth::{IssuerConfig, OauthConfig, RoleConfig};
 pub use server::ServerConfig;
+pub use telemetry::{OtlpConfig, TelemetryConfig};
 pub use tenants::TenantConfig;
 pub(crate) use tenants::TenantLimits;
 pub use whole::{Config, StdioConfig};

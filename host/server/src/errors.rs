@@ -9,20 +9,23 @@ use rmcp::{
     ErrorData,
     model::{CallToolResult, ContentBlock, ErrorCode},
 };
-use stockade_runtime::CallError;
+use stockade_runtime::{CallError, StopKind};
 
-use crate::tenants::Exhausted;
+use crate::{
+    telemetry::{Ended, Operation},
+    tenants::Exhausted,
+};
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     Caller,
     Plugin,
     Host,
 }
 
 impl Fault {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Caller => "caller",
             Self::Plugin => "plugin",
@@ -62,11 +65,15 @@ struct Words {
     /// For the log: a stable word, and a text that may hold anything.
     detail: String,
     inner: String,
+    /// For the metrics: words of the host's own, of which there are few.
+    limit: Option<&'static str>,
+    stopped: Option<StopKind>,
 }
 
 impl Words {
     fn new(fault: Fault, code: &'static str, outer: impl Into<Cow<'static, str>>) -> Self {
-        Self { fault, code, outer: outer.into(), detail: String::new(), inner: String::new() }
+        let (detail, inner) = (String::new(), String::new());
+        Self { fault, code, outer: outer.into(), detail, inner, limit: None, stopped: None }
     }
 
     fn detail(self, detail: impl Into<String>) -> Self {
@@ -76,23 +83,38 @@ impl Words {
     fn inner(self, inner: impl Into<String>) -> Self {
         Self { inner: inner.into(), ..self }
     }
+
+    fn limit(self, limit: &'static str) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    fn ended(&self) -> Ended {
+        let Self { fault, code, limit, stopped, .. } = *self;
+        Ended::Failed { error: "tool_error", code, fault, limit, stopped }
+    }
 }
 
-/// Logs the failure and says what the client gets: a protocol error for a tool that does not exist
-/// for this caller, for everything else a result that the model reads, with `isError`.
-pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResult, ErrorData> {
+/// Logs and counts the failure and says what the client gets: a protocol error for a tool that does not
+/// exist for this caller, for everything else a result that the model reads, with `isError`.
+pub(crate) fn answer(
+    failure: Failure,
+    request_id: &str,
+    operation: &mut Operation,
+) -> Result<CallToolResult, ErrorData> {
     let words = match failure {
         Failure::Call(error) => words(error).ok_or_else(|| {
-            tracing::info!(fault = Fault::Caller.as_str(), code = "UNKNOWN_TOOL", "call failed");
+            let (fault, code) = (Fault::Caller, "UNKNOWN_TOOL");
+            tracing::info!(fault = fault.as_str(), code, "call failed");
+            operation.end(Ended::Failed { error: "-32602", code, fault, limit: None, stopped: None });
             unknown_tool()
         })?,
         Failure::Busy { own } => {
-            let fault = if own { Fault::Caller } else { Fault::Host };
-            Words::new(fault, "SERVER_BUSY", "too many calls are running; try again in a moment")
+            let (fault, limit) = if own { (Fault::Caller, "calls_per_caller_max") } else { (Fault::Host, "calls_max") };
+            Words::new(fault, "SERVER_BUSY", "too many calls are running; try again in a moment").limit(limit)
         }
         Failure::Exhausted(Exhausted { limit, retry_after }) => {
             let outer = format!("this tenant has used what it may; try again in {} s", whole_seconds(retry_after));
-            Words::new(Fault::Caller, "LIMIT_REACHED", outer).detail(limit)
+            Words::new(Fault::Caller, "LIMIT_REACHED", outer).detail(limit).limit(limit)
         }
         Failure::Scope(needed) => {
             let outer = format!("the token lacks a scope; needed are: {needed}");
@@ -106,6 +128,7 @@ pub(crate) fn answer(failure: Failure, request_id: &str) -> Result<CallToolResul
         Failure::Panicked => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner("panicked"),
     };
     log(&words);
+    operation.end(words.ended());
     let text = format!("{}: {} (request {request_id})", words.code, words.outer);
     Ok(CallToolResult::error(vec![ContentBlock::text(text)]))
 }
@@ -136,14 +159,17 @@ fn words(error: CallError) -> Option<Words> {
             Words::new(Fault::Plugin, "DATABASE_ERROR", outer).detail(sqlstate).inner(message)
         }
         CallError::QueryTimeout { code } => {
-            Words::new(Fault::Plugin, "QUERY_TIMEOUT", "the call ran out of time; it may be tried again").detail(code)
+            let words = Words::new(Fault::Plugin, "QUERY_TIMEOUT", "the call ran out of time; it may be tried again");
+            Words { limit: time_limit(&code), ..words.detail(code) }
         }
         CallError::Busy { limit } => {
-            Words::new(Fault::Host, "SERVER_BUSY", "too many calls are running; try again in a moment").detail(limit)
+            Words::new(Fault::Host, "SERVER_BUSY", "too many calls are running; try again in a moment")
+                .detail(limit)
+                .limit(limit)
         }
-        CallError::Stopped { limit, inner } => {
-            let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped");
-            words.detail(limit.unwrap_or_default()).inner(inner)
+        CallError::Stopped { kind, inner } => {
+            let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped").inner(inner);
+            Words { limit: kind.limit(), stopped: Some(kind), ..words.detail(kind.limit().unwrap_or_default()) }
         }
         CallError::Unavailable => {
             let outer = "something that the call needs cannot be reached; try again in a moment";
@@ -153,10 +179,22 @@ fn words(error: CallError) -> Option<Words> {
     })
 }
 
+/// The setting behind a code of the database's time-outs. A plugin may return a code of its own.
+fn time_limit(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "CALL_DEADLINE" => "deadline_ms",
+        "STATEMENT_TIMEOUT" => "statement_timeout_ms",
+        "LOCK_TIMEOUT" => "lock_timeout_ms",
+        "POOL_TIMEOUT" => "acquire_timeout_ms",
+        "TENANT_BUSY" => "connections_per_tenant_max",
+        _ => return None,
+    })
+}
+
 /// Arguments and a validation's text are the caller's own and stay out of the log. Values that are
 /// strings are escaped by the log's formatters: no plugin writes a second line into it.
 fn log(words: &Words) {
-    let Words { fault, code, outer: _, detail, inner } = words;
+    let Words { fault, code, detail, inner, .. } = words;
     let (detail, inner) = (detail.as_str(), inner.as_str());
     match fault {
         Fault::Host => tracing::error!(fault = fault.as_str(), code, detail, inner, "call failed"),
@@ -166,60 +204,4 @@ fn log(words: &Words) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(error: CallError) -> String {
-        let result = answer(Failure::Call(error), "r-1").expect("a tool error");
-        assert_eq!(result.is_error, Some(true));
-        assert_eq!(result.structured_content, None);
-        result.content.first().and_then(|block| block.as_text()).expect("text").text.clone()
-    }
-
-    #[test]
-    fn every_case_says_what_the_caller_may_read_and_nothing_more() {
-        let secret = || "secret".to_owned();
-        let code = || "CODE".to_owned();
-        let cases = [
-            (CallError::InvalidArguments("`a`: is missing".into()), "VALIDATION_ERROR: `a`: is missing (request r-1)"),
-            (
-                CallError::Validation { code: code(), message: "no such store".into() },
-                "VALIDATION_ERROR: no such store (request r-1)",
-            ),
-            (
-                CallError::Authorization { code: code(), inner: secret() },
-                "AUTHORIZATION_ERROR: not allowed (request r-1)",
-            ),
-            (
-                CallError::Database { sqlstate: "42P01".into(), message: "relation \"x\" does not exist".into() },
-                "DATABASE_ERROR: relation \"x\" does not exist [SQLSTATE 42P01] (request r-1)",
-            ),
-            (
-                CallError::QueryTimeout { code: code() },
-                "QUERY_TIMEOUT: the call ran out of time; it may be tried again (request r-1)",
-            ),
-            (
-                CallError::Busy { limit: "a_limit" },
-                "SERVER_BUSY: too many calls are running; try again in a moment (request r-1)",
-            ),
-            (
-                CallError::Stopped { limit: Some("a_limit"), inner: secret() },
-                "MCP_ERROR: the tool was stopped (request r-1)",
-            ),
-            (
-                CallError::Unavailable,
-                "SERVER_BUSY: something that the call needs cannot be reached; try again in a moment (request r-1)",
-            ),
-            (CallError::Unexpected { inner: secret() }, "MCP_ERROR: internal error (request r-1)"),
-        ];
-        for (error, expected) in cases {
-            assert_eq!(text(error), expected);
-        }
-    }
-
-    #[test]
-    fn an_unknown_tool_is_a_protocol_error() {
-        let error = answer(Failure::Call(CallError::UnknownTool), "r-1").expect_err("a protocol error");
-        assert_eq!((error.code.0, error.message.as_ref(), error.data), (-32602, "Unknown tool", None));
-    }
-}
+mod tests;

@@ -9,10 +9,11 @@ use crate::{
     admin::{Front, RunningAdmin},
     audit::Audit,
     auth::Callers,
-    config::{AccessConfig, ConfigError, ServerConfig},
+    config::{AccessConfig, ConfigError, ServerConfig, TelemetryConfig},
     http::{self, Endpoint, Health, ListenAddress, Listener, Ready, Socket},
     mcp::Shared,
     reload::{Reload, ReloadError},
+    telemetry::Metrics,
     tools::Tools,
 };
 
@@ -46,8 +47,8 @@ pub enum StartError {
     },
 }
 
-/// Serves `tools` over HTTP to `callers`, through the whole stack: authentication, limits, MCP. It keeps
-/// no audit log; [`App`](crate::App) does.
+/// Serves `tools` over HTTP to `callers`, through the whole stack: authentication, limits, MCP, metrics. It
+/// keeps no audit log and sends nothing to a collector; [`App`](crate::App) does.
 ///
 /// # Errors
 /// The configuration is wrong, or the address is taken.
@@ -57,7 +58,9 @@ pub async fn serve(
     tools: Arc<dyn Tools>,
     ready: Arc<dyn Ready>,
 ) -> Result<RunningServer, StartError> {
-    serve_recorded(config, callers, tools, ready, Audit::default()).await
+    let metrics = Metrics::start(&TelemetryConfig::default())?;
+    metrics.watch_plugins(&tools);
+    serve_recorded(config, callers, tools, ready, Audit::default(), metrics).await
 }
 
 /// The same, with a record of every call.
@@ -67,9 +70,10 @@ pub(crate) async fn serve_recorded(
     tools: Arc<dyn Tools>,
     ready: Arc<dyn Ready>,
     audit: Audit,
+    metrics: Metrics,
 ) -> Result<RunningServer, StartError> {
     config.validate()?;
-    let shared = Arc::new(Shared::new(tools, config).recorded(audit));
+    let shared = Arc::new(Shared::new(tools, config, metrics).recorded(audit));
     let streams = CancellationToken::new();
     let endpoint = Endpoint::new(config, callers, Arc::clone(&shared), streams.clone())?;
     endpoint.warm_up();
@@ -126,6 +130,12 @@ impl RunningServer {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What it counts and times.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.front.shared.metrics
     }
 
     /// Reads the configuration again, all of it or nothing, and gives the keys that have changed. What cannot

@@ -1,75 +1,56 @@
-//! The log: lines for people on a terminal, JSON elsewhere, always on standard error (standard output
-//! belongs to the protocol under `stockade stdio`).
+//! What the server says of itself: the log, the metrics, the traces.
+//!
+//! The log and the traces belong to the process, because `tracing` does; the metrics belong to a server.
+
+mod log;
+mod metrics;
+mod otlp;
+mod traces;
+
+pub use log::{LogControl, LogFile, subscriber};
+pub use metrics::Metrics;
+pub(crate) use metrics::{Ended, Operation};
+pub use traces::Traces;
+pub(crate) use traces::{TRACE, parent_of, trace_id};
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
-    fmt::MakeWriter,
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{ConfigError, LogConfig, LogFormat};
+use crate::config::{ConfigError, LogConfig, TelemetryConfig};
 
-/// Starts the log of this process. `override_level` is `STOCKADE_LOG`.
-///
-/// # Errors
-/// When the level is no level, or the process has a log already.
-pub fn start(config: &LogConfig, override_level: Option<&str>) -> Result<(), ConfigError> {
-    let terminal = std::io::stderr().is_terminal();
-    subscriber(config, override_level, terminal, std::io::stderr)?
-        .try_init()
-        .map_err(|_| ConfigError::value("log", "cannot be started twice in one process"))
+/// The log and the traces of this process, until it is dropped: then what waits is written.
+pub struct Telemetry {
+    /// Changes the level while the process runs.
+    pub log: LogControl,
+    traces: Option<Traces>,
+    _file: Option<LogFile>,
 }
 
-/// The log, written to `writer`, which is a terminal or not.
-///
-/// # Errors
-/// When the level is no level.
-pub fn subscriber<W>(
-    config: &LogConfig,
-    override_level: Option<&str>,
-    terminal: bool,
-    writer: W,
-) -> Result<impl Subscriber + Send + Sync, ConfigError>
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let (key, level) = match override_level {
-        Some(level) => ("STOCKADE_LOG", level),
-        None => ("log.level", config.level.as_str()),
-    };
-    let filter = EnvFilter::builder().parse(level).map_err(|_| {
-        ConfigError::value(key, "is no log level; write `info`, or directives such as `info,stockade_runtime=debug`")
-    })?;
-    let text = match config.format {
-        LogFormat::Auto => terminal,
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-    };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    let lines = if text {
-        lines.with_ansi(terminal).boxed()
-    } else {
-        lines.json().flatten_event(true).with_span_list(false).boxed()
-    };
-    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(may_log)))))
-}
+impl Telemetry {
+    /// Starts the log of this process, and sends traces where `telemetry` says. `override_level` is
+    /// `STOCKADE_LOG`. Call it on a thread of the tokio runtime, which carries what is sent.
+    ///
+    /// # Errors
+    /// When a level, a file or an address is wrong, or the process has a log already.
+    pub fn start(
+        log: &LogConfig,
+        telemetry: &TelemetryConfig,
+        override_level: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let terminal = std::io::stderr().is_terminal();
+        let traces = telemetry.otlp.as_ref().map(Traces::start).transpose()?;
+        let file = log.file.as_ref().map(|path| LogFile::open(path, log.files_max)).transpose()?;
+        let (subscriber, control) =
+            subscriber(log, override_level, terminal, std::io::stderr, file.as_ref(), traces.as_ref())?;
+        subscriber.try_init().map_err(|_| ConfigError::value("log", "cannot be started twice in one process"))?;
+        Ok(Self { log: control, traces, _file: file })
+    }
 
-/// What no level turns on. The protocol library and the database driver log what they carry: messages
-/// with arguments, statements with their text. Below INFO other libraries do so too.
-fn may_log(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
-    let of = |name: &str| target.split("::").next() == Some(name);
-    if target.starts_with("stockade") {
-        return true;
+    /// Sends the spans that wait, as long as sending one batch may take.
+    pub async fn close(self) {
+        if let Some(traces) = self.traces {
+            traces.close().await;
+        }
     }
-    // The one exception over stdio: a message that is too long gets no answer, so it gets a line.
-    if of("rmcp") {
-        return target == "rmcp::transport::async_rw" && *metadata.level() == Level::ERROR;
-    }
-    !of("sqlx") && *metadata.level() <= Level::INFO
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use stockade_runtime::{CallError, Caller, Invocation, Runtime, ToolInfo, ToolOutput};
+use stockade_runtime::{CallError, Caller, Invocation, PluginState, Runtime, ToolInfo, ToolOutput};
 use tokio::sync::watch;
 
 /// A set of tools. [`Runtime`] is the one that matters; tests and benchmarks bring their own, to run
@@ -17,6 +17,11 @@ pub trait Tools: Send + Sync + 'static {
 
     /// A version that grows when [`tools`](Self::tools) has changed: first the list, then the number.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// The plugins behind the tools, as they are now.
+    fn plugins(&self) -> Vec<PluginState> {
+        Vec::new()
+    }
 
     /// Runs one call. Dropping the future cancels the call.
     ///
@@ -36,6 +41,10 @@ impl Tools for Runtime {
 
     fn changes(&self) -> watch::Receiver<u64> {
         Runtime::changes(self)
+    }
+
+    fn plugins(&self) -> Vec<PluginState> {
+        Runtime::plugins(self)
     }
 
     fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {

@@ -61,24 +61,30 @@ pub(crate) fn forbidden(code: &str, message: impl Into<String>) -> HostError {
 impl Call {
     /// What the guest learns of a database error. What it may not learn goes to the log, here and once.
     pub(crate) fn database_error(&self, error: DbError) -> HostError {
-        HostError::Guest(match error {
-            DbError::Rejected { code, message } => Error::Validation(failure(code, message)),
-            DbError::Forbidden { code, message } => {
-                tracing::warn!(request_id = %self.request_id, plugin = %self.plugin.name, fault = "plugin", code, reason = %message, "refused");
-                Error::Authorization(failure(code, "not granted, or not there"))
-            }
-            DbError::Statement { sqlstate, message } => Error::Database(DatabaseFailure { sqlstate, message }),
-            DbError::Timeout { code } => Error::QueryTimeout(failure(code, "the time for this statement is over")),
-            DbError::Unavailable(inner) => {
-                tracing::error!(request_id = %self.request_id, plugin = %self.plugin.name, fault = "host", reason = %inner.for_log(), "database unavailable");
-                self.unavailable.store(true, Ordering::Relaxed);
-                Error::Unexpected(failure("UNAVAILABLE", self.request_id.clone()))
-            }
-            DbError::Internal(inner) => {
-                tracing::error!(request_id = %self.request_id, plugin = %self.plugin.name, fault = "host", reason = %inner.for_log(), "database failed");
-                Error::Unexpected(failure("UNEXPECTED", self.request_id.clone()))
-            }
-        })
+        if matches!(error, DbError::Unavailable(_)) {
+            self.unavailable.store(true, Ordering::Relaxed);
+        }
+        HostError::Guest(told(error, &self.request_id, &self.plugin.name))
+    }
+}
+
+fn told(error: DbError, request_id: &str, plugin: &str) -> Error {
+    match error {
+        DbError::Rejected { code, message } => Error::Validation(failure(code, message)),
+        DbError::Forbidden { code, message } => {
+            tracing::warn!(request_id, plugin, fault = "plugin", code, reason = message, "refused");
+            Error::Authorization(failure(code, "not granted, or not there"))
+        }
+        DbError::Statement { sqlstate, message } => Error::Database(DatabaseFailure { sqlstate, message }),
+        DbError::Timeout { code } => Error::QueryTimeout(failure(code, "the time for this statement is over")),
+        DbError::Unavailable(inner) => {
+            tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "database unavailable");
+            Error::Unexpected(failure("UNAVAILABLE", request_id))
+        }
+        DbError::Internal(inner) => {
+            tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "database failed");
+            Error::Unexpected(failure("UNEXPECTED", request_id))
+        }
     }
 }
 
@@ -109,5 +115,47 @@ fn column_values(values: DbValues) -> ColumnValues {
         DbValues::Timestamps(v) => ColumnValues::Timestamps(v),
         DbValues::Times(v) => ColumnValues::Times(v),
         DbValues::Vectors(v) => ColumnValues::Vectors(VectorArray { dimension: v.dimension, elements: v.elements }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_db::Inner;
+
+    use super::*;
+
+    const SECRET: &str = "inner-text-of-the-database";
+
+    /// Every kind, with a secret wherever a guest may not look. A new one is to be added here: the match
+    /// says so.
+    fn every_kind() -> Vec<DbError> {
+        let message = || "for the caller".to_owned();
+        let kinds = vec![
+            DbError::Rejected { code: "CODE", message: message() },
+            DbError::Forbidden { code: "CODE", message: SECRET.into() },
+            DbError::Statement { sqlstate: "22012".into(), message: message() },
+            DbError::Timeout { code: "CODE" },
+            DbError::Unavailable(Inner::new(SECRET)),
+            DbError::Internal(Inner::new(SECRET)),
+        ];
+        for kind in &kinds {
+            match kind {
+                DbError::Rejected { .. }
+                | DbError::Forbidden { .. }
+                | DbError::Statement { .. }
+                | DbError::Timeout { .. }
+                | DbError::Unavailable(_)
+                | DbError::Internal(_) => {}
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn no_kind_of_database_error_shows_a_guest_its_inner_text() {
+        for kind in every_kind() {
+            let shown = format!("{:?}", told(kind, "r-1", "p"));
+            assert!(!shown.contains(SECRET), "{shown}");
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! `log`: lines for the operator.
 
+use std::time::Instant;
+
 use crate::{
     bindings::stockade::plugin::log::{Host, Level},
     grants::LogLevel,
+    line_rate::Verdict,
     state::{Call, CallState},
 };
 
@@ -16,8 +19,8 @@ impl Host for CallState {
 }
 
 impl Call {
-    /// Write one line under the plugin's own target, or count it when there were enough. What lies
-    /// below the granted level is neither.
+    /// Write one line under the plugin's own target, or count it when there were enough, in this call or
+    /// in all of the plugin's. What lies below the granted level is neither.
     pub(crate) fn log(&mut self, level: Level, message: &str) {
         if weight(level) > self.plugin.grants.log_level() {
             return;
@@ -26,12 +29,19 @@ impl Call {
         if self.log_lines > self.limits.log_lines_max {
             return;
         }
+        let dropped = match self.log_rate.take(Instant::now()) {
+            Verdict::Drop => return,
+            Verdict::Write { dropped } => dropped,
+        };
         let line = escape(message);
         let (plugin, request_id) = (self.plugin.name.as_str(), self.request_id.as_str());
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::$level!(target: "stockade::plugin", plugin, request_id, "{line}")
             };
+        }
+        if dropped > 0 {
+            tracing::warn!(target: "stockade::plugin", plugin, request_id, dropped, "lines beyond `log_lines_per_s_max` were dropped");
         }
         match level {
             Level::Trace => write_at!(trace),

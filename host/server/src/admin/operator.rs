@@ -13,6 +13,7 @@ use crate::{
     http::{Endpoint, Health},
     mcp::Shared,
     reload::Reload,
+    telemetry::LogControl,
 };
 
 /// The public side, as far as operators look at it.
@@ -32,6 +33,8 @@ pub(crate) struct Operator {
     pub(super) front: Front,
     pub(super) embedders: Arc<EmbedderWatch>,
     pub(super) reload: Arc<Reload>,
+    /// None where the process's log is not the host's.
+    pub(super) log: Option<LogControl>,
 }
 
 impl Operator {
@@ -42,8 +45,9 @@ impl Operator {
         audit: Audit,
         front: Front,
         reload: Arc<Reload>,
+        log: Option<LogControl>,
     ) -> Arc<Self> {
-        Arc::new(Self { started, database, runtime, audit, front, embedders: Arc::default(), reload })
+        Arc::new(Self { started, database, runtime, audit, front, embedders: Arc::default(), reload, log })
     }
 
     pub(super) fn watch_embedders(&self, period: Duration, stop: CancellationToken) {

@@ -26,6 +26,8 @@ pub(super) fn router(operator: Arc<Operator>, token: TokenDigest) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/stats", get(stats))
+        .route("/metrics", get(metrics))
+        .route("/log-level", get(log_level).post(set_log_level))
         .route("/reload", post(reload))
         .with_state(operator)
         .fallback(|| async { StatusCode::NOT_FOUND })
@@ -62,5 +64,30 @@ async fn reload(State(operator): State<Arc<Operator>>) -> Response {
     match operator.reload.reload().await {
         Ok(changed) => Json(json!({ "changed": changed })).into_response(),
         Err(error) => (StatusCode::CONFLICT, Json(json!({ "error": error.to_string() }))).into_response(),
+    }
+}
+
+/// Prometheus' text format.
+async fn metrics(State(operator): State<Arc<Operator>>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, operator.front.shared.metrics.prometheus()).into_response()
+}
+
+async fn log_level(State(operator): State<Arc<Operator>>) -> Response {
+    match &operator.log {
+        Some(log) => Json(json!({ "level": log.level() })).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The body is the level, as `level` of `[log]` has it. It holds until the host stops.
+async fn set_log_level(State(operator): State<Arc<Operator>>, level: String) -> Response {
+    let Some(log) = &operator.log else { return StatusCode::NOT_FOUND.into_response() };
+    match log.set_level(level.trim()) {
+        Ok(()) => {
+            tracing::warn!(level = log.level(), "an operator has set the log's level");
+            Json(json!({ "level": log.level() })).into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
     }
 }

@@ -163,8 +163,8 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
             let decision = if report.rows().is_some() { allowed } else { refused };
             Verdict { limit: Some(code.clone()), ..of(decision, "QUERY_TIMEOUT") }
         }
-        Failure::Call(CallError::Stopped { limit, .. }) => {
-            Verdict { limit: limit.map(str::to_owned), ..of(allowed, "STOPPED") }
+        Failure::Call(CallError::Stopped { kind, .. }) => {
+            Verdict { limit: kind.limit().map(str::to_owned), ..of(allowed, "STOPPED") }
         }
         Failure::Call(CallError::Busy { limit }) => {
             Verdict { limit: Some((*limit).to_owned()), ..of(refused, "SERVER_BUSY") }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use rmcp::model::CallToolRequestParams;
 use serde_json::{Map, Value, json};
 use stockade_db::{AuditLine, ContextKey};
-use stockade_runtime::{CallError, CallReport, ToolOutput};
+use stockade_runtime::{CallError, CallReport, StopKind, ToolOutput};
 use tokio::sync::{Semaphore, watch};
 
 use super::*;
@@ -136,7 +136,11 @@ async fn every_way_to_end_has_its_words() {
         (Some(Failure::Call(CallError::UnknownTool)), "refused", "UNKNOWN_TOOL"),
         (Some(Failure::Call(CallError::InvalidArguments(text()))), "refused", "INVALID_ARGUMENTS"),
         (Some(Failure::Call(CallError::Busy { limit: "instances_max" })), "refused", "SERVER_BUSY"),
-        (Some(Failure::Call(CallError::Stopped { limit: Some("fuel"), inner: text() })), "allowed", "STOPPED"),
+        (
+            Some(Failure::Call(CallError::Stopped { kind: StopKind::Limit("fuel"), inner: text() })),
+            "allowed",
+            "STOPPED",
+        ),
         (Some(Failure::Panicked), "allowed", "HOST_ERROR"),
         (Some(Failure::Stopping), "refused", "SERVER_BUSY"),
     ];

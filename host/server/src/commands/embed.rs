@@ -18,7 +18,7 @@ use crate::cli::EmbedArgs;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) async fn embed(args: EmbedArgs, environment: &Environment) -> anyhow::Result<()> {
-    let config = load(args.config, environment)?;
+    let (config, _telemetry) = load(args.config, environment)?;
     let name = args.collection;
     let database = &config.database;
     let collection = database

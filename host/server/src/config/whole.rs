@@ -10,7 +10,7 @@ use stockade_runtime::RuntimeConfig;
 
 use super::{
     AccessConfig, AdminConfig, AuditConfig, CallerConfig, Changes, ConfigError, LogConfig, OauthConfig, ServerConfig,
-    TenantConfig,
+    TelemetryConfig, TenantConfig,
 };
 use crate::auth::{Callers, KnownCaller};
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub(crate) path: PathBuf,
     /// The file as it was written, to tell what another one changes.
     written: toml::Table,
+    /// `[telemetry]`
+    pub telemetry: TelemetryConfig,
 }
 
 /// The section `[stdio]`.
@@ -72,6 +74,8 @@ struct File {
     audit: AuditConfig,
     #[serde(default)]
     admin: AdminConfig,
+    #[serde(default)]
+    telemetry: TelemetryConfig,
 }
 
 impl Config {
@@ -104,6 +108,7 @@ impl Config {
             admin: file.admin,
             path: path.to_owned(),
             written: toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?,
+            telemetry: file.telemetry,
         };
         config.resolve_paths(path.parent().unwrap_or(Path::new("")));
         config.check()?;
@@ -177,6 +182,8 @@ impl Config {
         self.plugins.cache_dir.as_mut().map(resolve);
         self.audit.file.as_mut().map(resolve);
         self.admin.path().map(resolve);
+        self.log.file.as_mut().map(resolve);
+        self.telemetry.otlp.as_mut().and_then(|otlp| otlp.headers_file.as_mut()).map(resolve);
         self.access.paths().for_each(resolve);
     }
 
@@ -196,6 +203,8 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.server.validate()?;
         self.audit.validate()?;
+        self.log.validate()?;
+        self.telemetry.validate()?;
         self.known_callers()?;
         self.check_admin()?;
         if self.database.url.is_some() == self.database.embedded.is_some() {
@@ -281,6 +290,18 @@ mod tests {
             ("[database]", "[server]\nlisten = \"hunter2\"\n[database]", "line 3"),
             ("[database]", "[audit]\nrequired = true\ndatabase = false\n[database]", "audit.required"),
             ("[database]", "[audit]\nqueue_max = 0\n[database]", "audit.queue_max"),
+            ("[database]", "[log]\nfiles_max = 0\n[database]", "log.files_max"),
+            ("[database]", "[telemetry]\ntenants_max = 1001\n[database]", "telemetry.tenants_max"),
+            (
+                "[database]",
+                "[telemetry.otlp]\nendpoint = 'http://hunter2'\nqueue_max = 0\n[database]",
+                "otlp.queue_max",
+            ),
+            (
+                "[database]",
+                "[telemetry.otlp]\nendpoint = 'http://hunter2'\nsampling_ratio = 1.1\n[database]",
+                "telemetry.otlp.sampling_ratio",
+            ),
             ("[database]", "[server]\nbody_bytes_max = 0\n[database]", "server.body_bytes_max"),
             ("[database]", "[tenants.amce]\ncalls_max = 1\n[database]", "tenants.amce"),
             ("[database]", "[tenants.acme]\ncalls_max = 0\n[database]", "tenants.acme.calls_max"),

@@ -147,11 +147,12 @@ impl Endpoint {
             self.shared.audit.refused(Some(&known), "INSUFFICIENT_SCOPE");
             return Err(insufficient_scope(&access, &known, &needed));
         }
-        let place = |places: &Arc<Semaphore>, limit| {
+        let place = |places: &Arc<Semaphore>, limit: &'static str| {
             let place = Arc::clone(places).try_acquire_owned().ok();
             if place.is_none() {
                 tracing::warn!(fault = "caller", caller = &*known.name, limit, "too many requests at once");
                 self.shared.audit.refused(Some(&known), "REQUESTS_MAX");
+                self.shared.metrics.limit_hit(limit);
             }
             place
         };
@@ -258,6 +259,7 @@ impl Endpoint {
                     caller = &*known.name,
                     "session refused: as many as sessions_max, of all or of the tenant, are open"
                 );
+                self.shared.metrics.limit_hit("sessions_max");
                 replies::try_again(StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open")
             }
             (StatusCode::INTERNAL_SERVER_ERROR, Some(Trouble::SessionGone)) => {

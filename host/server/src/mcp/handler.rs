@@ -2,10 +2,10 @@ use std::{
     borrow::Cow,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
-    time::Instant,
 };
 
 use futures::{FutureExt, future::BoxFuture};
+use opentelemetry::Context;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -15,16 +15,18 @@ use rmcp::{
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::Value;
-use stockade_runtime::{CallError, CallReport, Invocation, ToolOutput};
+use stockade_runtime::{CallError, CallReport, Invocation, ToolInfo, ToolOutput};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::{HttpSide, Shared, lists, notify};
 use crate::{
     auth::KnownCaller,
     errors::{self, Failure},
+    telemetry::{Ended, Operation, TRACE, parent_of, trace_id},
     tenants::Place,
 };
 
@@ -59,34 +61,35 @@ impl McpHandler {
         &self,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
+        tool: Option<Arc<ToolInfo>>,
         request_id: String,
+        operation: &mut Operation,
     ) -> Result<CallToolResult, ErrorData> {
-        let started = Instant::now();
         let _busy = self.shared.busy.token();
         // Dropping the work is the cancellation: with it go the store, the transaction and the query.
-        let tenant = Arc::clone(&self.known.tenant);
-        let report = CallReport::charging(move |used| tenant.charge(used.cpu, used.rows));
+        let report = CallReport::metered(self.shared.metrics.meter(&self.known.tenant, tool.as_deref()));
         let record = match self.shared.audit.begin(&self.known, &request_id, &request, report.clone()) {
             Ok(record) => record,
-            Err(failure) => return errors::answer(failure, &request_id),
+            Err(failure) => return errors::answer(failure, &request_id, operation),
         };
         let outcome = tokio::select! {
             biased;
             () = context.ct.cancelled() => None,
             // Without an answer the library would leave the client waiting for ever.
-            outcome = AssertUnwindSafe(self.run(request, context, request_id.clone(), report)).catch_unwind() => {
+            outcome = AssertUnwindSafe(self.run(request, context, tool.is_some(), request_id.clone(), report)).catch_unwind() => {
                 Some(outcome.unwrap_or(Err(Failure::Panicked)))
             }
         };
         let outcome = record.end(outcome).await;
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(operation.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::Span::current().record("duration_ms", duration_ms);
         match outcome {
             Some(Ok(output)) => {
                 tracing::info!("call done");
+                operation.end(Ended::Done);
                 Ok(success(output))
             }
-            Some(Err(failure)) => errors::answer(failure, &request_id),
+            Some(Err(failure)) => errors::answer(failure, &request_id, operation),
             None => {
                 tracing::info!("call cancelled");
                 // The library sends nothing for a cancelled request; this only ends the handler.
@@ -99,13 +102,14 @@ impl McpHandler {
         &self,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
+        exists: bool,
         request_id: String,
         report: CallReport,
     ) -> Result<ToolOutput, Failure> {
         if self.shared.stopping.is_cancelled() {
             return Err(Failure::Stopping);
         }
-        self.admit(&request.name, context)?;
+        self.admit(&request.name, exists, context)?;
         let _turn = self.turn().await?;
         let invocation = Invocation {
             caller: Arc::clone(&self.known.caller),
@@ -122,15 +126,29 @@ impl McpHandler {
         call.await.map_err(Failure::Call)
     }
 
+    /// Begins to count and time a request.
+    fn begin(
+        &self,
+        method: &'static str,
+        tool: Option<Arc<ToolInfo>>,
+        context: &RequestContext<RoleServer>,
+    ) -> Operation {
+        let transport = if HttpSide::of(context).is_some() { "tcp" } else { "pipe" };
+        // A session's client may have said anything; what is not one of ours was not agreed on.
+        let version = context.protocol_version();
+        let version = version.and_then(|version| VERSIONS.iter().find(|known| **known == version));
+        self.shared.metrics.begin(method, tool, transport, version.map(ProtocolVersion::as_str))
+    }
+
     /// Whether the tenant may make a call now, and the caller may make this one.
-    fn admit(&self, tool: &str, context: &RequestContext<RoleServer>) -> Result<(), Failure> {
+    fn admit(&self, tool: &str, exists: bool, context: &RequestContext<RoleServer>) -> Result<(), Failure> {
         let http = HttpSide::of(context);
         if let Err(exhausted) = self.known.tenant.take_call() {
             // The first to come, of one.
             let _ = http.map(|http| http.retry_after.set(exhausted.retry_after));
             return Err(Failure::Exhausted(exhausted));
         }
-        if self.shared.tool(&self.known, tool).is_none() {
+        if !exists {
             return Err(Failure::Call(CallError::UnknownTool));
         }
         // The endpoint has looked at the same, to answer in HTTP's words; this is the one that counts,
@@ -166,6 +184,31 @@ fn success(ToolOutput { structured, text }: ToolOutput) -> CallToolResult {
     result
 }
 
+/// The span of a call for traces, beneath the client's own where it has sent one. A name that a client made
+/// up is no name of a span.
+fn traced(tool: Option<&ToolInfo>, request_id: &str, operation: &Operation, parent: &Context) -> Span {
+    let span = tracing::trace_span!(
+        target: TRACE,
+        "tools/call",
+        otel.name = tool.map_or_else(|| "tools/call".to_owned(), |tool| format!("tools/call {}", tool.name)),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        mcp.method.name = "tools/call",
+        mcp.protocol.version = operation.version(),
+        network.transport = operation.transport(),
+        gen_ai.operation.name = "execute_tool",
+        gen_ai.tool.name = tool.map(|tool| tool.name.as_str()),
+        stockade.request.id = request_id,
+        stockade.error.code = Empty,
+        error.type = Empty,
+    );
+    if !span.is_disabled() {
+        // Nothing has entered it yet.
+        let _ = span.set_parent(parent.clone());
+    }
+    span
+}
+
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
@@ -191,6 +234,8 @@ impl ServerHandler for McpHandler {
         if request.is_some_and(|params| params.cursor.is_some()) {
             return Err(ErrorData::invalid_params("Unknown cursor: the list of tools has one page", None));
         }
+        let mut operation = self.begin("tools/list", None, &context);
+        operation.end(Ended::Done);
         let tools = lists::tools_of(&self.shared, &self.known);
         let mut result = ListToolsResult::with_all_items(Vec::clone(&tools));
         if is_modern(&context) {
@@ -206,15 +251,25 @@ impl ServerHandler for McpHandler {
     ) -> Result<CallToolResponse, ErrorData> {
         // Ours alone: an id that a client chose could be another call's.
         let request_id = Uuid::now_v7().to_string();
-        // At the level of errors, so that the id stands in every line of whatever level is logged.
+        let tool = self.shared.tool(&self.known, &request.name);
+        let mut operation = self.begin("tools/call", tool.clone(), &context);
+        let parent = parent_of(&context);
+        let traced = traced(tool.as_deref(), &request_id, &operation, &parent);
+        // At the level of errors, so that the ids stand in every line of whatever level is logged.
         let span = tracing::error_span!(
             "call",
             request_id,
+            trace_id = trace_id(&traced, &parent),
             caller = &*self.known.name,
             tool = logged(&request.name),
-            duration_ms = tracing::field::Empty,
+            duration_ms = Empty,
         );
-        let mut result = self.answer_call(request, &context, request_id).instrument(span).await?;
+        let answered = self.answer_call(request, &context, tool, request_id, &mut operation);
+        let answered = answered.instrument(span).instrument(traced.clone()).await;
+        if let Some((error, code)) = operation.error() {
+            traced.record("error.type", error).record("stockade.error.code", code).record("otel.status_code", "ERROR");
+        }
+        let mut result = answered?;
         if is_modern(&context) {
             result.meta = Some(self.shared.result_meta.clone());
         }

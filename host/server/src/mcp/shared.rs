@@ -5,7 +5,9 @@ use stockade_runtime::ToolInfo;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{audit::Audit, auth::KnownCaller, config::ServerConfig, tenants::FairQueue, tools::Tools};
+use crate::{
+    audit::Audit, auth::KnownCaller, config::ServerConfig, telemetry::Metrics, tenants::FairQueue, tools::Tools,
+};
 
 /// The key under which revision 2026-07-28 wants to see the server in every result's `_meta`.
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
@@ -20,6 +22,7 @@ pub(crate) struct Shared {
     pub(super) info: ServerInfo,
     pub(super) result_meta: MetaObject,
     pub(crate) audit: Audit,
+    pub(crate) metrics: Metrics,
     /// Calls and requests under way.
     pub(crate) busy: TaskTracker,
     /// Cancelled when the server begins to stop: subscriptions end, further calls are refused.
@@ -27,7 +30,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(tools: Arc<dyn Tools>, config: &ServerConfig) -> Self {
+    pub(crate) fn new(tools: Arc<dyn Tools>, config: &ServerConfig, metrics: Metrics) -> Self {
         let server = Implementation::new("stockade", env!("CARGO_PKG_VERSION")).with_title("Stockade");
         let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
         let mut info = ServerInfo::new(capabilities).with_server_info(server);
@@ -44,6 +47,7 @@ impl Shared {
             info,
             result_meta,
             audit: Audit::default(),
+            metrics,
             busy: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }

@@ -22,7 +22,7 @@ pub(crate) async fn serve(
     serve_on(input, output, config, shared, known, stop).await;
 }
 
-async fn serve_on(
+pub(crate) async fn serve_on(
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     config: &ServerConfig,
@@ -72,7 +72,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::{auth::Callers, config::AccessConfig, tools::Tools};
+    use crate::{
+        auth::Callers,
+        config::{AccessConfig, TelemetryConfig},
+        telemetry::Metrics,
+        tools::Tools,
+    };
 
     /// One tool, which ends when it may.
     struct Waits {
@@ -126,7 +131,8 @@ mod tests {
         let config = ServerConfig { body_bytes_max: 1000, ..ServerConfig::default() };
         let tools =
             Arc::new(Waits { begun: Semaphore::new(0), may_end: Semaphore::new(0), changes: watch::channel(0).0 });
-        let shared = Arc::new(Shared::new(Arc::clone(&tools) as _, &config));
+        let metrics = Metrics::start(&TelemetryConfig::default()).expect("metrics");
+        let shared = Arc::new(Shared::new(Arc::clone(&tools) as _, &config, metrics));
         let stop = CancellationToken::new();
         let (client, server) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(server);

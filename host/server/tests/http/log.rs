@@ -49,8 +49,9 @@ async fn logged(format: LogFormat, work: impl AsyncFnOnce(&TestServer)) -> Strin
 async fn logged_with(format: LogFormat, access: AccessConfig, work: impl AsyncFnOnce(&TestServer)) -> String {
     listen_to_everything();
     let lines = Lines::default();
-    let config = LogConfig { level: "trace".into(), format };
-    let subscriber = telemetry::subscriber(&config, None, false, lines.clone()).expect("a level");
+    let config = LogConfig { level: "trace".into(), format, ..LogConfig::default() };
+    let started = telemetry::subscriber(&config, None, false, lines.clone(), None, None);
+    let (subscriber, _) = started.expect("a level");
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = TestServer::with_access(access).await;
     work(&server).await;

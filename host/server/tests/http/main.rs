@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod log;
 mod malformed;
+mod metrics;
 mod notifications;
 mod oauth;
 mod refusals;

@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use stockade_runtime::{CallError, Caller, Invocation, Progress, ToolInfo, ToolOutput, Used};
+use stockade_runtime::{CallError, Caller, Invocation, Progress, StopKind, ToolInfo, ToolOutput, Used};
 use stockade_server::Tools;
 use tokio::sync::{Semaphore, watch};
 
@@ -104,7 +104,8 @@ fn failure(with: &str) -> CallError {
     match with {
         "validation" => CallError::Validation { code: "NO_SUCH_STORE".into(), message: "no such store".into() },
         "authorization" => CallError::Authorization { code: "TABLE_NOT_GRANTED".into(), inner: SECRET.into() },
-        "stopped" => CallError::Stopped { limit: None, inner: SECRET.into() },
+        "stopped" => CallError::Stopped { kind: StopKind::Trap("unreachable"), inner: SECRET.into() },
+        "limit" => CallError::Stopped { kind: StopKind::Limit("fuel"), inner: SECRET.into() },
         "panic" => panic!("{SECRET}"),
         _ => CallError::Unexpected { inner: SECRET.into() },
     }

@@ -1,0 +1,169 @@
+//! The log in a file: a new one each day, a bounded number kept.
+//!
+//! A thread writes it. Callers never wait for the disk: lines go into a bounded queue, and what finds no
+//! room there, or no room on the disk, is lost and counted.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tracing_appender::{
+    non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard},
+    rolling::{RollingFileAppender, Rotation},
+};
+
+use crate::config::ConfigError;
+
+/// Lines that wait for the disk; further ones are lost.
+const QUEUE_MAX: usize = 16_384;
+/// Standard error hears of a file that cannot be written, no more often than this.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// The file. Dropped, it writes what waits.
+pub struct LogFile {
+    writer: NonBlocking,
+    unwritten: Arc<AtomicU64>,
+    _thread: WorkerGuard,
+}
+
+impl LogFile {
+    /// Opens `PATH.YYYY-MM-DD`, of which at most `files_max` are kept.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(path: &Path, files_max: usize) -> Result<Self, ConfigError> {
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| ConfigError::value("log.file", "must name a file"))?;
+        let file = RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix(name)
+            .max_log_files(files_max)
+            .build(path.parent().unwrap_or(Path::new(".")))
+            .map_err(|error| ConfigError::value("log.file", format!("cannot be written: {error}")))?;
+        Ok(Self::over(file))
+    }
+
+    fn over(file: impl Write + Send + 'static) -> Self {
+        let unwritten = Arc::new(AtomicU64::new(0));
+        let counting = Counting { file, unwritten: Arc::clone(&unwritten), told: None };
+        let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_MAX).thread_name("log");
+        let (writer, thread) = builder.finish(counting);
+        Self { writer, unwritten, _thread: thread }
+    }
+
+    pub(super) fn writer(&self) -> NonBlocking {
+        self.writer.clone()
+    }
+
+    /// What says how many lines were lost.
+    pub(super) fn losses(&self) -> Losses {
+        Losses { queue: self.writer.error_counter(), unwritten: Arc::clone(&self.unwritten) }
+    }
+}
+
+/// How many lines were lost, because they found no room in the queue or on the disk.
+#[derive(Clone)]
+pub(super) struct Losses {
+    queue: ErrorCounter,
+    unwritten: Arc<AtomicU64>,
+}
+
+impl Losses {
+    pub(super) fn lines(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed).saturating_add(self.queue.dropped_lines() as u64)
+    }
+}
+
+/// Counts what cannot be written.
+struct Counting<W> {
+    file: W,
+    unwritten: Arc<AtomicU64>,
+    told: Option<Instant>,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A part of a line would join the next one's.
+        match self.file.write_all(line) {
+            Ok(()) => Ok(line.len()),
+            Err(error) => {
+                self.unwritten.fetch_add(1, Ordering::Relaxed);
+                if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                    self.told = Some(Instant::now());
+                    let _ = writeln!(io::stderr(), "stockade: the log file cannot be written, lines are lost: {error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A disk that is full until it is not.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(bool, Vec<u8>)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().expect("no panic");
+            if disk.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            disk.1.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_that_are_counted_and_nothing_else() {
+        let disk = Disk::default();
+        disk.0.lock().expect("no panic").0 = true;
+        let file = LogFile::over(disk.clone());
+        let (mut writer, losses) = (file.writer(), file.losses());
+        for n in 0..100 {
+            writer.write_all(format!("lost {n}\n").as_bytes()).expect("never an error for who logs");
+        }
+        while losses.lines() < 100 {
+            std::thread::yield_now();
+        }
+        disk.0.lock().expect("no panic").0 = false;
+        writer.write_all(b"written\n").expect("never an error for who logs");
+        drop((writer, file));
+        assert_eq!(String::from_utf8(disk.0.lock().expect("no panic").1.clone()).expect("text"), "written\n");
+        assert_eq!(losses.lines(), 100);
+    }
+
+    #[test]
+    fn so_many_files_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for day in ["2026-01-01", "2026-01-02", "2026-01-03"] {
+            std::fs::write(folder.path().join(format!("stockade.log.{day}")), "old").expect("a file");
+        }
+        let file = LogFile::open(&folder.path().join("stockade.log"), 2).expect("a file");
+        file.writer().write_all(b"a line\n").expect("written");
+        drop(file);
+        let names = std::fs::read_dir(folder.path()).expect("a folder");
+        let texts: Vec<_> = names.map(|entry| std::fs::read_to_string(entry.expect("an entry").path())).collect();
+        assert!(texts.iter().any(|text| text.as_ref().is_ok_and(|text| text == "a line\n")), "{texts:?}");
+        assert!(texts.len() <= 2, "{texts:?}");
+    }
+}

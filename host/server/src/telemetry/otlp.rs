@@ -1,0 +1,121 @@
+//! What leaves by OTLP: protobuf over HTTP, by the same client library as all else.
+//!
+//! The exporters run on threads of their own and wait there; the requests run on the server's runtime.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opentelemetry::KeyValue;
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use tokio::runtime::Handle;
+
+use crate::config::{ConfigError, OtlpConfig};
+
+/// Who sends.
+pub(super) fn resource() -> Resource {
+    // Empty at first: the default would read the environment.
+    Resource::builder_empty()
+        .with_service_name("stockade")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+pub(super) fn spans(config: &OtlpConfig) -> Result<SpanExporter, ConfigError> {
+    let exporter = SpanExporter::builder().with_http().with_http_client(Sender::new(config)?);
+    let exporter = exporter.with_endpoint(config.address("v1/traces")?).with_headers(headers(config)?);
+    exporter.with_timeout(config.timeout()).build().map_err(|_| wrong_endpoint())
+}
+
+pub(super) fn metrics(config: &OtlpConfig) -> Result<MetricExporter, ConfigError> {
+    let exporter = MetricExporter::builder().with_http().with_http_client(Sender::new(config)?);
+    let exporter = exporter.with_endpoint(config.address("v1/metrics")?).with_headers(headers(config)?);
+    exporter.with_timeout(config.timeout()).build().map_err(|_| wrong_endpoint())
+}
+
+fn wrong_endpoint() -> ConfigError {
+    ConfigError::value("telemetry.otlp.endpoint", "is no address; write `http://127.0.0.1:4318`")
+}
+
+/// What the collector wants to see: a token, mostly, and so not in the configuration itself.
+fn headers(config: &OtlpConfig) -> Result<HashMap<String, String>, ConfigError> {
+    config.headers_file.as_deref().map(read_headers).transpose().map(Option::unwrap_or_default)
+}
+
+fn read_headers(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
+    const KEY: &str = "telemetry.otlp.headers_file";
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::value(KEY, format!("cannot be read: {error}")))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            let header = line.split_once(':').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()));
+            let header = header.filter(|(name, value)| {
+                http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
+            });
+            let header = header.map(|(name, value)| (name, value.to_owned()));
+            // The line may be a secret.
+            header.ok_or_else(|| ConfigError::value(KEY, format!("line {}: expected `name: value`", index + 1)))
+        })
+        .collect()
+}
+
+/// Sends from whatever thread on the server's runtime.
+#[derive(Debug)]
+struct Sender {
+    client: reqwest::Client,
+    runtime: Handle,
+}
+
+/// What a collector answers is looked at for its status alone; more of it than this is not read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+impl Sender {
+    fn new(config: &OtlpConfig) -> Result<Self, ConfigError> {
+        let client = reqwest::Client::builder()
+            .timeout(config.timeout())
+            .connect_timeout(config.timeout())
+            // A header of ours may be a secret; it goes where the operator said, and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| ConfigError::value("telemetry.otlp", "cannot be sent: no HTTP client can be made"))?;
+        Ok(Self { client, runtime: Handle::current() })
+    }
+}
+
+#[async_trait]
+impl HttpClient for Sender {
+    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        let (client, request) = (self.client.clone(), reqwest::Request::try_from(request)?);
+        let sent = self.runtime.spawn(async move {
+            let mut response = client.execute(request).await?;
+            let status = response.status();
+            let mut body = Vec::new();
+            while body.len() < ANSWER_BYTES_MAX
+                && let Some(chunk) = response.chunk().await?
+            {
+                body.extend_from_slice(&chunk);
+            }
+            Ok::<_, reqwest::Error>((status, body))
+        });
+        // An address may hold a password; its words go to the log.
+        let (status, body) = sent.await?.map_err(reqwest::Error::without_url)?;
+        Ok(http::Response::builder().status(status).body(body.into())?)
+    }
+}
+
+impl OtlpConfig {
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    fn address(&self, path: &str) -> Result<String, ConfigError> {
+        let base: reqwest::Url = self.endpoint.expose().parse().map_err(|_| wrong_endpoint())?;
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(wrong_endpoint());
+        }
+        Ok(format!("{}/{path}", base.as_str().trim_end_matches('/')))
+    }
+}
