@@ -226,35 +226,6 @@ async fn sigkill_under_load_takes_the_embedded_database_along_and_the_next_start
     assert_eq!(next.ended().await, Some(0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
-async fn without_file_descriptors_it_says_so_serves_whom_it_has_and_recovers() {
-    let files = builder().server("connections_per_ip_max = 1024").files().await;
-    let host = files.start_with("ulimit -n 128 && ").await;
-    ask(&host).await.expect("an answer before");
-    let mut seen = Seen::default();
-    // Connections that say nothing take what is left, and more than that.
-    let mut idle = Vec::new();
-    for _ in 0..256 {
-        idle.push(tokio::net::TcpStream::connect(host.address()).await.expect("a connection"));
-    }
-    until("it says so", async || host.log().contains("cannot accept a connection")).await;
-    for _ in 0..WELL {
-        // The client's own connection is open from before.
-        let began = Instant::now();
-        seen.note(ask(&host).await, began.elapsed());
-    }
-    drop(idle);
-    let over = Instant::now();
-    let stranger = async || reqwest::get(host.url("/healthz")).await.is_ok();
-    until("a new connection is served", stranger).await;
-    let well = well(&host, over).await;
-    seen.row("host: no file descriptors left", &["SERVER_BUSY"], well);
-    assert!(seen.answered > 0, "whom it has it serves");
-    host.signal("TERM");
-    assert_eq!(host.ended().await, Some(0));
-}
-
 /// A file system of a few pages, until it is dropped.
 struct Small(tempfile::TempDir);
 

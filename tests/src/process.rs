@@ -65,28 +65,18 @@ impl HostFiles {
 
     /// Start a host, and wait until it serves.
     pub async fn start(&self) -> HostProcess {
-        self.start_with("").await
-    }
-
-    /// The same, after a shell has run `first`.
-    pub async fn start_with(&self, first: &str) -> HostProcess {
         // Not beside the grants: that folder is watched, and every line would be a change in it.
         let logs = self.folder().join("log");
         fs::create_dir_all(&logs).expect("a folder");
-        self.run(first, &logs.join("host.log")).await
+        self.start_logging_to(&logs.join("host.log")).await
     }
 
     /// The same, whose log goes to this file.
     pub async fn start_logging_to(&self, log: &Path) -> HostProcess {
-        self.run("", log).await
-    }
-
-    async fn run(&self, first: &str, log: &Path) -> HostProcess {
         let file = fs::File::create(log).expect("a log");
-        let mut shell = command("sh");
-        shell.args(["-c", &format!("{first}exec \"$0\" serve --config \"$1\"")]);
-        shell.arg(binary()).arg(self.configuration_file());
-        let mut child = shell.stdin(Stdio::null()).stderr(file).spawn().expect("the host starts");
+        let mut host = command(binary());
+        host.args(["serve", "--config"]).arg(self.configuration_file());
+        let mut child = host.stdin(Stdio::null()).stderr(file).spawn().expect("the host starts");
         let serving = async {
             loop {
                 let said = fs::read_to_string(log).expect("the log");
@@ -102,7 +92,7 @@ impl HostFiles {
         let pid = child.id().expect("a process that runs");
         let client = Client::new(format!("http://{address}/mcp"), Some(app::token("head-office")));
         let socket = self.folder().join("admin.sock");
-        HostProcess { child: Mutex::new(child), pid, address, log: log.to_owned(), client, socket }
+        HostProcess { child: Mutex::new(child), pid, address, client, socket }
     }
 }
 
@@ -117,7 +107,6 @@ pub struct HostProcess {
     child: Mutex<Child>,
     pid: u32,
     address: SocketAddr,
-    log: PathBuf,
     client: Client,
     socket: PathBuf,
 }
@@ -141,11 +130,6 @@ impl HostProcess {
     /// A demo caller's client; it keeps its connections.
     pub fn client(&self, caller: &str) -> Client {
         self.client.with_token(app::token(caller))
-    }
-
-    /// What it has logged.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).expect("the log")
     }
 
     /// Send it a signal, by its name without `SIG`.
