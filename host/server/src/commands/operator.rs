@@ -61,7 +61,10 @@ pub(crate) async fn health(arg: HostArg, environment: &Environment) -> anyhow::R
     let (status, body) = Host::find(arg, environment)?.ask(Method::GET, "/health", String::new()).await?;
     let health: serde_json::Value = serde_json::from_str(&body).context("the host's answer is no JSON")?;
     writeln!(io::stdout(), "{health:#}")?;
-    if status.is_success() { Ok(()) } else { bail!("the host cannot serve: {}", health["reasons"]) }
+    if status.is_success() {
+        return Ok(());
+    }
+    bail!("the host cannot serve: {}", health.get("reasons").unwrap_or(&serde_json::Value::Null))
 }
 
 pub(crate) async fn stats(
@@ -101,9 +104,10 @@ pub(crate) async fn reload(arg: HostArg, environment: &Environment) -> anyhow::R
     let (status, body) = Host::find(arg, environment)?.ask(Method::POST, "/reload", String::new()).await?;
     let answer: serde_json::Value = serde_json::from_str(&body).context("the host's answer is no JSON")?;
     if !status.is_success() {
-        bail!("{}", answer["error"].as_str().unwrap_or(&body));
+        bail!("{}", answer.get("error").and_then(serde_json::Value::as_str).unwrap_or(&body));
     }
-    let changed = answer["changed"].as_array().into_iter().flatten().filter_map(|key| key.as_str());
+    let changed = answer.get("changed").and_then(serde_json::Value::as_array);
+    let changed = changed.into_iter().flatten().filter_map(serde_json::Value::as_str);
     let changed = changed.collect::<Vec<_>>().join(", ");
     let said = if changed.is_empty() {
         "reloaded; nothing has changed".to_owned()
