@@ -16,7 +16,8 @@ async fn may_call(app: &TestApp, caller: &str) -> bool {
 }
 
 async fn acts(app: &TestApp) -> Vec<(String, String)> {
-    let query = "SELECT decision, detail FROM stockade.audit_log WHERE outcome = 'CONFIGURATION_RELOADED' ORDER BY at";
+    let query =
+        "SELECT decision, detail FROM stockade.audit_log WHERE outcome = 'CONFIGURATION_RELOADED' ORDER BY happened_at";
     sqlx::query_as(query).fetch_all(&mut app.database.admin().await).await.expect("the log")
 }
 

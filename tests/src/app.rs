@@ -38,6 +38,8 @@ pub struct TestApp {
     app: App,
     server: RunningServer,
     folder: TempDir,
+    /// Where lines go whose level operators change; they change it for as long as it is there.
+    _log: Box<dyn std::any::Any + Send + Sync>,
 }
 
 /// How a [`TestApp`] differs from the plain one.
@@ -126,15 +128,21 @@ impl TestAppBuilder {
         let cluster = Cluster::get().await;
         let database = cluster.database().await;
         let folder = tempfile::tempdir().expect("a folder");
-        self.write(folder.path(), &at_url(&database), cluster.environment());
+        self.write(
+            folder.path(),
+            &at_url(&database),
+            &format!("[collections.products]\n{PRODUCTS}"),
+            cluster.environment(),
+        );
         let file = folder.path().join("stockade.toml");
         let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
         // Whoever wants the lines keeps them by a log of their own.
         let log = telemetry::subscriber(&LogConfig::default(), None, false, std::io::sink, None, None);
-        let app = app.logging(log.expect("a level").1);
+        let (log, level) = log.expect("a level");
+        let app = app.logging(level);
         let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
-        TestApp { database, app, server, folder }
+        TestApp { database, app, server, folder, _log: Box::new(log) }
     }
 
     /// What a process needs that serves from a database of the tests' cluster.
@@ -142,7 +150,12 @@ impl TestAppBuilder {
         let cluster = Cluster::get().await;
         let database = cluster.database().await;
         let folder = tempfile::tempdir().expect("a folder");
-        self.write(folder.path(), &at_url(&database), cluster.environment());
+        self.write(
+            folder.path(),
+            &at_url(&database),
+            &format!("[collections.products]\n{PRODUCTS}"),
+            cluster.environment(),
+        );
         HostFiles { folder, database: Some(database) }
     }
 
@@ -163,11 +176,12 @@ impl TestAppBuilder {
             "embedded = {{ data_dir = \"postgres\"{} }}\ncontext_key_file = \"context.key\"",
             bin_dir.collect::<String>()
         );
-        self.write(folder.path(), &database, &environment);
+        // Nothing is embedded there.
+        self.write(folder.path(), &database, "", &environment);
         HostFiles { folder, database: None }
     }
 
-    fn write(&self, folder: &Path, database: &str, environment: &Environment) {
+    fn write(&self, folder: &Path, database: &str, collections: &str, environment: &Environment) {
         let plugins = folder.join("plugins");
         fs::create_dir(&plugins).expect("a folder");
         let names = if self.plugins.is_empty() && self.components.is_empty() {
@@ -182,11 +196,11 @@ impl TestAppBuilder {
             fs::write(plugins.join(format!("{name}.wasm")), bytes).expect("a plugin");
         }
         fs::write(folder.join("grants.toml"), format!("{GRANTS}\n{}", self.grants)).expect("grants");
-        let configuration = self.configuration(database, &environment.model);
+        let configuration = self.configuration(database, collections, &environment.model);
         fs::write(folder.join("stockade.toml"), configuration).expect("a configuration");
     }
 
-    fn configuration(&self, database: &str, model: &Path) -> String {
+    fn configuration(&self, database: &str, collections: &str, model: &Path) -> String {
         let readers = zava_retail::READER_ROLES.map(|role| format!("\"{role}\"")).join(", ");
         // A cache on disk that all tests share: each plugin is compiled once.
         let cache = std::env::temp_dir().join("stockade-e2e-components");
@@ -194,7 +208,7 @@ impl TestAppBuilder {
             "[server]\nlisten = \"127.0.0.1:0\"\n{}\n\
              [database]\n{database}\nreader_roles = [{readers}]\nsearch_path = [\"retail\", \"public\"]\n{}\n\
              [embedders.minilm]\nkind = \"candle\"\nmodel = \"all-MiniLM-L6-v2\"\ndirectory = \"{}\"\n\
-             [collections.products]\n{PRODUCTS}\n\
+             {collections}\n\
              [plugins]\ndirectory = \"plugins\"\ngrants_file = \"grants.toml\"\ncache_dir = \"{}\"\n{}\n\
              [plugins.limits]\n{}\n{}\n",
             self.server,
