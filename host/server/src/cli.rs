@@ -31,7 +31,7 @@ pub(crate) struct HostArg {
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
-    /// The name of a table in [collections].
+    /// The name of a collection.
     #[arg(long, value_name = "NAME")]
     pub(crate) collection: String,
     /// The `postgres://` URL of an administrator whom row security does not bind, or `-` to read it from
