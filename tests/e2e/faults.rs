@@ -12,6 +12,7 @@
 #[path = "faults/load.rs"]
 mod load;
 
+use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ async fn a_database_in_trouble_gives_no_wrong_answer_and_all_is_well_again() {
         .await;
     let mut admin = app.database.admin().await;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.unwrap();
-    println!("{}", load::HEADER);
+    writeln!(std::io::stderr(), "{}", load::HEADER).expect("standard error");
 
     let load = Load::start(&app).await;
     load.row("none", &[], async { tokio::time::sleep(LASTS).await }).await;
@@ -111,7 +112,11 @@ async fn full_disk(app: &TestApp, load: &Load, admin: &mut PgConnection) {
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs"]).arg(folder.path());
     if !mount.output().is_ok_and(|output| output.status.success()) {
-        println!("| the disk is full | left out: this machine lets nobody mount a small file system | | | |");
+        writeln!(
+            std::io::stderr(),
+            "| the disk is full | left out: this machine lets nobody mount a small file system | | | |"
+        )
+        .expect("standard error");
         return;
     }
     let place = folder.path().join("space");

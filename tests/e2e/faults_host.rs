@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     path::Path,
     process::Command,
     sync::{
@@ -81,7 +82,8 @@ impl Seen {
         let failed: Vec<String> = self.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
         let (answered, slowest, well) = (self.answered, self.slowest.as_millis(), well.as_millis());
-        println!("| {fault} | {answered} | {failed} | {slowest} ms | {well} ms |");
+        writeln!(std::io::stderr(), "| {fault} | {answered} | {failed} | {slowest} ms | {well} ms |")
+            .expect("standard error");
         assert!(self.wrong.is_empty(), "{fault}: {:?}", self.wrong);
         for what in self.failed.keys() {
             assert!(expected.contains(&what.as_str()), "{fault}: {what} is no way to fail, of {expected:?}");
@@ -221,7 +223,8 @@ async fn sigkill_under_load_takes_the_embedded_database_along_and_the_next_start
     let next = files.start().await;
     let well = well(&next, restarted).await;
     seen.row("host: SIGKILL under load (from the next start)", &["no connection", "no reply"], well);
-    println!("  PostgreSQL had stopped {} ms after the host was killed", stopped.as_millis());
+    writeln!(std::io::stderr(), "  PostgreSQL had stopped {} ms after the host was killed", stopped.as_millis())
+        .expect("standard error");
     next.signal("TERM");
     assert_eq!(next.ended().await, Some(0));
 }
@@ -248,7 +251,11 @@ impl Drop for Small {
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn a_full_log_disk_costs_log_lines_and_no_call() {
     let Some(small) = Small::mount() else {
-        println!("| host: the disk of its log is full | left out: no file system may be mounted here | | | |");
+        writeln!(
+            std::io::stderr(),
+            "| host: the disk of its log is full | left out: no file system may be mounted here | | | |"
+        )
+        .expect("standard error");
         return;
     };
     let audit = small.0.path().join("audit.jsonl");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -85,7 +86,8 @@ impl Load {
         let failed: Vec<String> = seen.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
         let (slowest, well) = (seen.slowest.as_millis(), first.unwrap_or_default().as_millis());
-        println!("| {fault} | {} | {failed} | {slowest} ms | {well} ms |", seen.answered);
+        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {well} ms |", seen.answered)
+            .expect("standard error");
         assert!(in_time.is_ok(), "{fault}: not well again: {:?}", seen.failed);
         assert!(seen.wrong.is_empty(), "{fault}: wrong answers: {:?}", seen.wrong);
         for code in seen.failed.keys() {

@@ -1,5 +1,6 @@
 //! An embedding service that does what it should, and one that does not.
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -186,7 +187,11 @@ async fn faults_of_the_service_are_what_callers_see_of_them_and_nothing_more() {
         endpoints.insert(*fault, endpoint);
     }
     let bed = bed(embedders).await;
-    println!("| the embedding service | callers saw | requests a caller | longest |\n|---|---|---|---|");
+    writeln!(
+        std::io::stderr(),
+        "| the embedding service | callers saw | requests a caller | longest |\n|---|---|---|---|"
+    )
+    .expect("standard error");
     for (fault, _, _, expected, requests) in &faults {
         const CALLERS: usize = 8;
         let callers = texts(CALLERS, "caller");
@@ -194,7 +199,13 @@ async fn faults_of_the_service_are_what_callers_see_of_them_and_nothing_more() {
         let outcomes = join_all(callers.iter().map(|text| bed.database.embed(fault, std::slice::from_ref(text)))).await;
         let ms = began.elapsed().as_millis();
         let codes: Vec<&str> = outcomes.iter().map(code).collect();
-        println!("| {fault} | {CALLERS} × {} | {} | {ms} ms |", codes[0], endpoints[fault].requests() / CALLERS);
+        writeln!(
+            std::io::stderr(),
+            "| {fault} | {CALLERS} × {} | {} | {ms} ms |",
+            codes[0],
+            endpoints[fault].requests() / CALLERS
+        )
+        .expect("standard error");
         assert_eq!(codes, vec![*expected; CALLERS], "{fault}");
         assert_eq!(endpoints[fault].requests(), requests * CALLERS, "{fault}");
         for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {

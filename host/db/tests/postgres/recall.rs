@@ -1,5 +1,6 @@
 //! What search finds for whom, measured: 100,000 rows in clusters, of which one tenant sees one in a hundred.
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,7 +109,13 @@ async fn measure(session: &Session, way: &str, questions: &[Vec<f32>], truth: &[
     }
     let all = truth.iter().map(BTreeSet::len).sum::<usize>() as f64;
     let ms = began.elapsed().as_secs_f64() * 1_000.0 / questions.len() as f64;
-    println!("| {way} | {:.3} | {:.1} | {ms:.2} |", hits as f64 / all, rows as f64 / questions.len() as f64);
+    writeln!(
+        std::io::stderr(),
+        "| {way} | {:.3} | {:.1} | {ms:.2} |",
+        hits as f64 / all,
+        rows as f64 / questions.len() as f64
+    )
+    .expect("standard error");
     (hits as f64 / all, rows as f64 / questions.len() as f64)
 }
 
@@ -124,7 +131,8 @@ async fn a_tenant_who_sees_one_row_in_a_hundred_finds_them() {
             let found = session(&bed, tenant).search("exactly", question.clone(), NEAREST, -1.0).await;
             truth.push(ids(&found.unwrap()));
         }
-        println!("tenant {tenant}:\n| way | recall@20 | rows | ms |\n|---|---|---|---|");
+        writeln!(std::io::stderr(), "tenant {tenant}:\n| way | recall@20 | rows | ms |\n|---|---|---|---|")
+            .expect("standard error");
         let (naive, naive_rows) = measure(&session(&bed, tenant), "naive", &questions, &truth).await;
         let (exact, _) = measure(&session(&bed, tenant), "exactly", &questions, &truth).await;
         let before = scans(&mut bed).await;
@@ -164,7 +172,8 @@ async fn halves(bed: &Bed, questions: &[Vec<f32>]) {
         pg_relation_size('app.docs_single'), pg_relation_size('app.docs_half') FROM app.docs";
     let (single, half, single_index, half_index): (i64, i64, i64, i64) =
         sqlx::query_as(bytes).fetch_one(&bed.admin).await.unwrap();
-    println!("halfvec: column {half} bytes for {single}, index {half_index} for {single_index}");
+    writeln!(std::io::stderr(), "halfvec: column {half} bytes for {single}, index {half_index} for {single_index}")
+        .expect("standard error");
     let (recall, _) = measure(&session, "halves_by_index", questions, &truth).await;
     assert!(recall >= 0.95, "{recall}");
     assert!(half < single && half_index < single_index, "{half} {single} {half_index} {single_index}");

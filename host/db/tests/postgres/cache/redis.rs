@@ -1,4 +1,5 @@
 //! Redis behind the memory: shared between hosts, and never the reason why a call fails.
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -172,10 +173,12 @@ struct Seen {
 impl Seen {
     fn print(&self, well_again: &str) {
         let Self { fault, calls, slowest } = self;
-        println!(
+        writeln!(
+            std::io::stderr(),
             "| Redis: {fault} | {calls} calls, all answered, none wrong | slowest {} ms | {well_again} |",
             slowest.as_millis()
-        );
+        )
+        .expect("standard error");
     }
 }
 
