@@ -40,11 +40,12 @@ async fn no_real_failure_tells_of_the_inside() {
     // The database refuses connections, in words that name it.
     let mut admin = app.database.admin().await;
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut admin).await.unwrap();
-    let close = format!(
-        "UPDATE pg_database SET datallowconn = false WHERE datname = '{name}';
-         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
-    );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(close)).execute(&mut admin).await.unwrap();
+    let closed = "UPDATE pg_database SET datallowconn = false WHERE datname = current_database()";
+    sqlx::raw_sql(closed).execute(&mut admin).await.unwrap();
+    // Nobody comes in any more; those who are in go.
+    let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut admin).await.unwrap() > 0 {}
     for _ in 0..3 {
         let reply = client.call("execute_sales_query", json!({ "query": "SELECT 1 AS one" })).await;
         let code = reply.error().split(':').next().unwrap();
