@@ -125,15 +125,8 @@ impl TestAppBuilder {
 
     /// Start it.
     pub async fn start(self) -> TestApp {
-        let cluster = Cluster::get().await;
-        let database = cluster.database().await;
-        let folder = tempfile::tempdir().expect("a folder");
-        self.write(
-            folder.path(),
-            &at_url(&database),
-            &format!("[collections.products]\n{PRODUCTS}"),
-            cluster.environment(),
-        );
+        let HostFiles { folder, database } = self.files().await;
+        let database = database.expect("of the tests' cluster");
         let file = folder.path().join("stockade.toml");
         let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
         let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
