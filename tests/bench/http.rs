@@ -84,8 +84,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
         let who = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
         let against = "the same tool as native Rust in the same process";
         let what = format!("no-op tool in a plugin over HTTP, {who}");
-        // No sandbox on wasmtime costs less than wasmtime: where that is above the bar, it is the bar.
-        let bars = ((clients == 1).then_some(1.20), Some(of_wasmtime.cpu_ratio().max(1.5)));
+        let bars = ((clients == 1).then_some(1.20), Some(1.5));
         lines.extend(against_native.lines(&what, against, bars));
         let what = format!("the floor: bare wasmtime in the plugin's place, {who}");
         lines.extend(of_wasmtime.lines(&what, against, (None, None)));
@@ -108,10 +107,6 @@ struct Compared(Vec<(Load, Load)>);
 impl Compared {
     fn add(&mut self, ours: Load, theirs: Load) {
         self.0.push((ours, theirs));
-    }
-
-    fn cpu_ratio(&self) -> f64 {
-        median_of(self.0.iter().map(|(ours, theirs)| ours.1.as_secs_f64() / theirs.1.as_secs_f64()).collect())
     }
 
     fn lines(&self, what: &str, against: &str, bars: (Option<f64>, Option<f64>)) -> [Line; 2] {

@@ -24,7 +24,7 @@ impl Look {
 }
 
 /// Fits a line through what was seen after the warm part. It is level where the line rises, over that part, by no
-/// more than twice what single looks stand off it, or a fiftieth of what it is.
+/// more than twice what single looks stand off it.
 pub(crate) fn is_level(what: &str, looks: impl Iterator<Item = (Duration, f64)>) -> bool {
     let all: Vec<(f64, f64)> = looks.map(|(at, value)| (at.as_secs_f64(), value)).collect();
     let late = &all[(all.len() as f64 * WARM) as usize..];
@@ -36,7 +36,7 @@ pub(crate) fn is_level(what: &str, looks: impl Iterator<Item = (Duration, f64)>)
     let off = |look: &(f64, f64)| (look.1 - mean_value - slope * (look.0 - mean_at)).powi(2);
     let noise = (late.iter().map(off).sum::<f64>() / count).sqrt();
     let rise = slope * (late[late.len() - 1].0 - late[0].0);
-    let level = rise <= (2.0 * noise).max(mean_value / 50.0);
+    let level = rise <= 2.0 * noise;
     let verdict = if level { "level" } else { "RISES" };
     println!("| {what} | {mean_value:.1} on average, noise {noise:.1}, {rise:+.1} from first to last: {verdict} |");
     level
