@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde_json::Map;
-use stockade_runtime::{CallError, Caller, Invocation, ToolInfo, ToolOutput};
+use stockade_runtime::{CallError, Caller, Invocation, ToolInfo, ToolOutput, Used};
 use stockade_server::{AlwaysReady, Tools, serve};
 use stockade_tests::TestApp;
 use tokio::sync::watch;
@@ -45,11 +45,13 @@ impl Tools for Native {
         self.changes.subscribe()
     }
 
-    fn call(&self, _: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {
-        Box::pin(async {
+    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {
+        Box::pin(async move {
             if let Some(bare) = &self.bare {
                 bare.call("noop").await;
             }
+            // Charged to its tenant and counted, as every call is.
+            invocation.report.ended(Used::default());
             Ok(ToolOutput { structured: Map::new(), text: None })
         })
     }

@@ -97,9 +97,8 @@ impl Session {
 
     /// The same, for a call of `tool`: what statistics and the log of slow statements say.
     pub fn for_call(self, tool: &str, request_id: &str) -> Self {
-        let Origin { identity, tenant, .. } = &*self.origin;
-        let (identity, tenant) = (identity.clone(), Arc::clone(tenant));
-        let origin = Origin { identity, tenant, tool: Arc::from(tool), request_id: Arc::from(request_id) };
+        let origin = Arc::unwrap_or_clone(self.origin);
+        let origin = Origin { tool: Arc::from(tool), request_id: Arc::from(request_id), ..origin };
         Self { origin: Arc::new(origin), ..self }
     }
 

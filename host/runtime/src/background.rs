@@ -1,8 +1,8 @@
 //! Where calls go that compute for long.
 //!
-//! A call begins on a worker of the server: most are over in microseconds. One that is still computing
-//! at the next tick of the engine's clock moves to a thread of the lowest priority, which the system
-//! runs when nobody else has work. So however many calls spin, the server's workers answer the others.
+//! A call begins on a worker of the server: most are over in microseconds. One whose guest is still computing
+//! at the next tick of the engine's clock, or for which the host has computed for some milliseconds, moves to a
+//! thread of the lowest priority, which the system runs when nobody else has work. So however many calls spin, the server's workers answer the others.
 //! There is a background thread for each processor. Tenants take turns on them, call by call and tick by
 //! tick: many long calls of one tenant do not starve another's.
 
@@ -13,6 +13,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Poll,
+    time::Duration,
 };
 
 use async_task::Runnable;
@@ -23,6 +24,10 @@ use crate::{
     cpu::{Clock, Cpu},
     error::RuntimeError,
 };
+
+/// What the host may compute for a call on a worker of the server, the guest's part included: rows that are read
+/// and handed over, above all. A guest alone has less, see [`crate::state`].
+const HERE_MAX: Duration = Duration::from_millis(5);
 
 /// The background threads. They end with it.
 pub(crate) struct Background(Arc<Queue>);
@@ -70,7 +75,10 @@ impl Background {
         }
         let here = poll_fn(|context| match cpu.run(Clock::Wall, || future.as_mut().poll(context)) {
             Poll::Ready(out) => Poll::Ready(Some(out)),
-            Poll::Pending if cpu.is_long() => Poll::Ready(None),
+            Poll::Pending if cpu.is_long() || cpu.used() >= HERE_MAX => {
+                cpu.set_long();
+                Poll::Ready(None)
+            }
             Poll::Pending => Poll::Pending,
         });
         match here.await {
@@ -222,6 +230,13 @@ mod tests {
             thread()
         };
         assert_eq!(background.carry("a", Arc::clone(&cpu), moved).await.as_deref(), Some("background"));
+        let moved = async move {
+            let since = std::time::Instant::now();
+            while since.elapsed() < HERE_MAX {}
+            tokio::task::yield_now().await;
+            thread()
+        };
+        assert_eq!(background.carry("a", Arc::default(), moved).await.as_deref(), Some("background"));
         let panics = async { panic!("there") };
         let waited = tokio::spawn(background.spawn("a", cpu, Box::pin(panics)));
         assert!(waited.await.unwrap_err().is_panic());

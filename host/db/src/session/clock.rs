@@ -10,6 +10,7 @@ use crate::statistics::Sample;
 use crate::value::Statement;
 
 /// Whose statements a session runs.
+#[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) identity: Identity,
     pub(crate) tenant: Arc<str>,
