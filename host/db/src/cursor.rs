@@ -78,7 +78,7 @@ impl Cursor {
             Some(result) => result,
             None => match &self.empty {
                 Some(empty) => empty.clone(),
-                None => describe(&self.session, &self.admitted).await?,
+                None => self.session.in_time(describe(&self.session, &self.admitted)).await?,
             },
         };
         result.truncated = more || budget_spent;

@@ -16,6 +16,15 @@ use crate::share::Shares;
 const CONTROL_CONNECTIONS_MAX: u32 = 2;
 /// How long a control statement may take, waiting for its connection included.
 pub(crate) const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that takes longer to open is not waited for where one of the others comes free.
+const OPENING_PATIENCE: Duration = Duration::from_millis(100);
+/// Between two looks for a connection that has come free: the pool tells nobody. What a call gave back
+/// comes free after a round trip.
+const FREED_POLL: Duration = Duration::from_millis(5);
+/// What the system says where this process, or all together, have as many descriptors open as they may.
+const EMFILE: i32 = 24;
+/// See [`EMFILE`].
+const ENFILE: i32 = 23;
 
 pub(crate) struct Node {
     pub(crate) pool: PgPool,
@@ -25,6 +34,7 @@ pub(crate) struct Node {
     /// Who may take which of the pool's connections.
     pub(crate) shares: Arc<Shares>,
     pub(crate) breaker: Breaker,
+    acquire_timeout: Duration,
     pub(crate) discarded: AtomicU64,
     pub(crate) cancelled: AtomicU64,
 }
@@ -33,13 +43,14 @@ impl Node {
     /// Opens nothing yet.
     pub(crate) fn new(options: PgConnectOptions, config: &DatabaseConfig) -> Self {
         let name = &config.application_name;
+        let acquire_timeout = Duration::from_millis(config.acquire_timeout_ms);
         let pool = PgPoolOptions::new()
             // Seats bound what calls hold. Whoever keeps the minimum open takes a place of the pool for as long as
             // the server refuses, up to minutes: those places must not be calls'.
             .max_connections(config.connections_max.saturating_add(config.connections_min))
             .min_connections(config.connections_min)
             .idle_timeout(Duration::from_secs(config.idle_timeout_s))
-            .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+            .acquire_timeout(acquire_timeout)
             // A ping before each query would be a round trip; a dead connection shows at BEGIN instead.
             .test_before_acquire(false)
             .connect_lazy_with(
@@ -54,17 +65,47 @@ impl Node {
             control,
             shares: Shares::new(config),
             breaker: Breaker::new(config.breaker_failures_max, Duration::from_millis(config.breaker_open_ms)),
+            acquire_timeout,
             discarded: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
         }
     }
 
-    /// A connection, for whoever holds a seat: the pool has one, or opens one.
+    /// A connection, for whoever holds a seat: the pool has one, or opens one. Where none can be opened, because
+    /// the server or this process has no more to give, those that are open serve all, one after the other.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, DbError> {
-        self.pool.acquire().await.map_err(|error| match error {
-            sqlx::Error::PoolTimedOut => DbError::unavailable("no connection could be opened in time"),
-            error => error.into(),
-        })
+        let opened = tokio::select! {
+            biased;
+            opened = self.pool.acquire() => opened,
+            // A server that is out of connections is asked again until the time is up.
+            Some(freed) = self.freed(OPENING_PATIENCE) => return Ok(freed),
+        };
+        match opened {
+            Ok(connection) => Ok(connection),
+            Err(sqlx::Error::PoolTimedOut) => Err(DbError::unavailable("no connection could be opened in time")),
+            Err(sqlx::Error::Io(error)) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
+                match tokio::time::timeout(self.acquire_timeout, self.freed(FREED_POLL)).await {
+                    Ok(Some(freed)) => Ok(freed),
+                    Ok(None) => Err(DbError::unavailable(error.to_string())),
+                    Err(_) => Err(DbError::Timeout { code: "POOL_TIMEOUT" }),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The first open connection that comes free, looked for from `after` on; none where none is open.
+    async fn freed(&self, after: Duration) -> Option<PoolConnection<Postgres>> {
+        tokio::time::sleep(after).await;
+        loop {
+            if let Some(freed) = self.pool.try_acquire() {
+                return Some(freed);
+            }
+            if self.pool.size() == 0 {
+                return None;
+            }
+            tokio::time::sleep(FREED_POLL).await;
+        }
     }
 
     /// Asks the server to give up what the backend is doing.

@@ -4,6 +4,10 @@
 //! and asks each replica how far it has replayed: a replica is as far behind as the youngest note that it has
 //! reached is old. So a primary without writes makes no lag, a replica that lost its primary or does not
 //! answer grows old by itself, and whose lag is not known is not used.
+//!
+//! After a fail-over another server answers as the primary, and writes a log of its own from where it was: another
+//! timeline. A replica that still follows the old one may have what the new primary never had, and be farther in
+//! bytes; so only places in the same log are compared, and such a replica grows old.
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,13 +35,31 @@ pub(crate) struct Replicas {
 
 pub(crate) struct Replica {
     pub(crate) node: Arc<Node>,
-    /// The same checks as on the primary have been passed: a URL may name another login, or another server.
-    fit: AtomicBool,
-    /// It was said that it is not used yet.
+    /// The log of the server that has passed the same checks as the primary: a URL may name another login, and
+    /// another server at any time.
+    fit: Mutex<Option<String>>,
+    /// It was said that it is not used.
     reported: AtomicBool,
     /// It has all that the primary had written by then.
     current_at: Mutex<Option<Instant>>,
 }
+
+/// A place in a server's log.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// The cluster, and the timeline in it.
+    log: String,
+    /// Bytes from the beginning.
+    bytes: i64,
+}
+
+/// Where a primary writes.
+const WRITTEN: &str = "SELECT system_identifier || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8),
+    pg_current_wal_lsn() - '0/0' FROM pg_control_system()";
+/// How far a standby is; no row of a server that is none. Its timeline is that of the last checkpoint that it has
+/// replayed and kept: after a fail-over, known late and never too early.
+const REPLAYED: &str = "SELECT system_identifier || ' ' || lpad(upper(to_hex(timeline_id)), 8, '0'),
+    pg_last_wal_replay_lsn() - '0/0' FROM pg_control_system(), pg_control_checkpoint() WHERE pg_is_in_recovery()";
 
 impl Replicas {
     /// Opens nothing yet.
@@ -45,7 +67,7 @@ impl Replicas {
         let replica = |options| {
             Arc::new(Replica {
                 node: Arc::new(Node::new(options, config)),
-                fit: AtomicBool::new(false),
+                fit: Mutex::default(),
                 reported: AtomicBool::new(false),
                 current_at: Mutex::default(),
             })
@@ -83,7 +105,7 @@ impl Replicas {
         let watch = tokio::spawn(async move {
             let mut notes = VecDeque::new();
             loop {
-                if let Ok(end) = position(&primary, "SELECT pg_current_wal_lsn() - '0/0'").await {
+                if let Ok(end) = place(&primary, WRITTEN).await {
                     notes.push_front((Instant::now(), end));
                     notes.truncate(NOTES_MAX);
                 }
@@ -119,34 +141,45 @@ impl Replica {
     }
 
     /// Compares what it has replayed with the notes, the youngest first.
-    async fn measure(&self, notes: &VecDeque<(Instant, i64)>, config: &DatabaseConfig) {
-        if !self.fit.load(Ordering::Relaxed) {
-            if let Err(error) = within_control_time(checks::fitness(&self.node.control, config)).await {
+    async fn measure(&self, notes: &VecDeque<(Instant, Place)>, config: &DatabaseConfig) {
+        let replayed = match self.replayed(config).await {
+            Ok(replayed) => replayed,
+            Err(error) => {
                 if !self.reported.swap(true, Ordering::Relaxed) {
                     tracing::error!(error = error.for_log(), "a replica is not used: it is not fit, or not there");
                 }
                 return;
             }
-            self.fit.store(true, Ordering::Relaxed);
-        }
-        // A server that is no standby answers NULL, and is not used.
-        let replayed =
-            position(&self.node.control, "SELECT pg_last_wal_replay_lsn() - '0/0' WHERE pg_is_in_recovery()").await;
-        if let Ok(replayed) = replayed
-            && let Some((at, _)) = notes.iter().find(|(_, end)| *end <= replayed)
-        {
+        };
+        self.reported.store(false, Ordering::Relaxed);
+        let reached = |end: &Place| end.log == replayed.log && end.bytes <= replayed.bytes;
+        if let Some((at, _)) = notes.iter().find(|(_, end)| reached(end)) {
             *self.current_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(*at);
         }
     }
+
+    async fn replayed(&self, config: &DatabaseConfig) -> Result<Place, DbError> {
+        let replayed = place(&self.node.control, REPLAYED).await?;
+        let fit = |fit: &Option<String>| fit.as_ref() == Some(&replayed.log);
+        if !fit(&self.fit.lock().unwrap_or_else(PoisonError::into_inner)) {
+            within_control_time(checks::fitness(&self.node.control, config)).await?;
+            *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = Some(replayed.log.clone());
+        }
+        Ok(replayed)
+    }
 }
 
-/// Bytes of the log, from its beginning.
-async fn position(control: &PgPool, sql: &'static str) -> Result<i64, DbError> {
+async fn place(control: &PgPool, sql: &'static str) -> Result<Place, DbError> {
     within_control_time(async {
-        let row = sqlx::raw_sql(sql).fetch_one(control).await?;
-        let text = row.try_get_raw(0)?;
-        let text = text.as_str().map_err(|error| DbError::internal(error.to_string()))?;
-        text.parse().map_err(|_| DbError::internal("a position in the log: expected a number"))
+        let row = sqlx::raw_sql(sql).fetch_optional(control).await?;
+        let row = row.ok_or_else(|| DbError::unavailable("expected a standby, found a server that follows nobody"))?;
+        // The simple protocol answers in text.
+        let text = |index: usize| -> Result<String, DbError> {
+            let value = row.try_get_raw(index)?;
+            value.as_str().map(str::to_owned).map_err(|error| DbError::internal(error.to_string()))
+        };
+        let bytes = text(1)?.parse().map_err(|_| DbError::internal("a position in the log: expected a number"))?;
+        Ok(Place { log: text(0)?, bytes })
     })
     .await
 }

@@ -13,6 +13,7 @@ use crate::error::DbError;
 use crate::identity::Identity;
 use crate::lease::{Isolation, Lease, TakeRow};
 use crate::replica::Replica;
+use crate::retry::Attempts;
 use crate::scope::SqlScope;
 use crate::share::Purpose;
 use crate::value::{ResultSet, Statement, Value};
@@ -190,7 +191,7 @@ impl Session {
         }
         self.in_time(async {
             let mut gathers: Vec<Gather> = admitted.iter().map(|_| Gather::new(rows_max, &self.meter)).collect();
-            let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
+            let mut attempts = self.attempts();
             loop {
                 let arguments = prepared.take().map_or_else(|| prepare(admitted), Ok)?;
                 let Err(error) = self.attempt(settings, admitted, arguments, rows_max, isolation, &mut gathers).await
@@ -245,7 +246,7 @@ impl Session {
     /// A transaction with the cursor in it, of which nothing has been fetched.
     async fn declared(&self, admitted: &Admitted, arguments: PgArguments) -> Result<(Lease, Clock), DbError> {
         let mut arguments = Some(arguments);
-        let mut attempts = self.database.inner.retries.begin(self.limits.deadline);
+        let mut attempts = self.attempts();
         loop {
             let arguments = match arguments.take() {
                 Some(arguments) => arguments,
@@ -320,6 +321,11 @@ impl Session {
 
     fn clock(&self, admitted: &Admitted) -> Clock {
         Clock::new(&self.database, &self.origin, &admitted.statement)
+    }
+
+    /// The attempts of one statement that begins now.
+    fn attempts(&self) -> Attempts<'_> {
+        self.database.inner.retries.begin(self.limits.deadline)
     }
 
     fn leave_replica(&self) {

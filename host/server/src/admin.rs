@@ -45,7 +45,7 @@ pub(crate) fn serve(config: &AdminConfig, bound: Bound, token: TokenDigest, oper
     let stopping = CancellationToken::new();
     operator.watch_embedders(Duration::from_secs(config.embedder_probe_s), stopping.clone());
     let router = routes::router(operator, token);
-    let listener = Arc::new(Listener::new(router, &config.limits(), stopping.clone()));
+    let listener = Arc::new(Listener::new(router, &config.limits(), stopping.clone()).for_operators());
     let accepting = tokio::spawn(Arc::clone(&listener).run(socket));
     tracing::info!(address = %local_addr, "serving operators");
     let guards = [&stopping, &listener.ending].map(|token| token.clone().drop_guard());

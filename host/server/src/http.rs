@@ -2,6 +2,7 @@
 
 mod addresses;
 mod body;
+mod descriptors;
 mod endpoint;
 mod health;
 mod listener;
@@ -9,6 +10,7 @@ mod replies;
 mod slow_client;
 mod socket;
 
+pub(crate) use descriptors::raise_limit;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use health::Health;
 pub use health::{AlwaysReady, Ready};

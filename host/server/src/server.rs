@@ -73,6 +73,7 @@ pub(crate) async fn serve_recorded(
     metrics: Metrics,
 ) -> Result<RunningServer, StartError> {
     config.validate()?;
+    http::raise_limit();
     let shared = Arc::new(Shared::new(tools, config, metrics).recorded(audit));
     let streams = CancellationToken::new();
     let endpoint = Endpoint::new(config, callers, Arc::clone(&shared), streams.clone())?;

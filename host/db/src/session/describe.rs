@@ -13,7 +13,7 @@ use crate::encode;
 use crate::error::DbError;
 use crate::lease::{Isolation, Lease, TakeRow};
 use crate::share::Purpose;
-use crate::value::ResultSet;
+use crate::value::{Column, ResultSet};
 
 /// What a description depends on: the text, its parameters' types and the role.
 pub(crate) type Key = (String, String, String);
@@ -27,16 +27,25 @@ pub(crate) async fn describe(session: &Session, admitted: &Admitted) -> Result<R
     if let Some(known) = session.database().description(&key) {
         return Ok(known);
     }
+    let mut attempts = session.attempts();
+    let described = loop {
+        match columns(session, admitted).await {
+            Ok(columns) => break ResultSet { columns, row_count: 0, truncated: false },
+            Err(error) if attempts.again(&error).await => session.leave_replica(),
+            Err(error) => return Err(error),
+        }
+    };
+    session.database().remember_description(key, described.clone());
+    Ok(described)
+}
+
+async fn columns(session: &Session, admitted: &Admitted) -> Result<Vec<Column>, DbError> {
     let mut lease = session.begin(Isolation::ReadCommitted, Purpose::Statements).await?;
     let mut columns = Columns { database: session.database(), builders: Vec::new() };
     if let Err(error) = ask(&mut lease, admitted, &mut columns).await {
         return Err(give_up(lease, error).await);
     }
-    drop(lease);
-    let columns = columns.builders.into_iter().map(Builder::finish).collect();
-    let described = ResultSet { columns, row_count: 0, truncated: false };
-    session.database().remember_description(key, described.clone());
-    Ok(described)
+    Ok(columns.builders.into_iter().map(Builder::finish).collect())
 }
 
 async fn ask(lease: &mut Lease, admitted: &Admitted, columns: &mut Columns<'_>) -> Result<(), DbError> {

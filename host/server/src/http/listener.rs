@@ -9,11 +9,13 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     addresses::{Addresses, OfAddress},
+    descriptors,
     slow_client::SlowClient,
     socket::{Accepted, Socket},
 };
@@ -21,6 +23,8 @@ use crate::config::ServerConfig;
 
 /// Pause after the system refuses to accept: out of file descriptors, it would refuse again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two lines in the log of connections that cannot be had: whoever opens them could else fill it.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// A connection's place, among all and among those of its address.
 type Place = (OwnedSemaphorePermit, OfAddress);
@@ -41,6 +45,8 @@ pub(crate) struct Listener {
     headers_max: usize,
     header_timeout: Duration,
     write_timeout: Duration,
+    /// Whether its connections leave some descriptors to the host. Operators' come out of those.
+    leaves_descriptors: bool,
 }
 
 impl Listener {
@@ -56,12 +62,19 @@ impl Listener {
             headers_max: config.headers_max,
             header_timeout: Duration::from_secs(config.header_timeout_s),
             write_timeout: Duration::from_secs(config.write_timeout_s),
+            leaves_descriptors: true,
         }
+    }
+
+    /// The same, over the last descriptors too.
+    pub(crate) fn for_operators(self) -> Self {
+        Self { leaves_descriptors: false, ..self }
     }
 
     /// Until `stopping`.
     pub(crate) async fn run(self: Arc<Self>, socket: Socket) {
-        while let Some((place, accepted)) = self.next(&socket).await {
+        let mut said = None;
+        while let Some((place, accepted)) = self.next(&socket, &mut said).await {
             let this = Arc::clone(&self);
             self.connections.spawn(async move {
                 let _place = place;
@@ -78,11 +91,20 @@ impl Listener {
         }
     }
 
-    async fn next(&self, socket: &Socket) -> Option<(Place, Accepted)> {
+    async fn next(&self, socket: &Socket, said: &mut Option<Instant>) -> Option<(Place, Accepted)> {
         let accept = async {
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             loop {
                 match socket.accept().await {
+                    Ok((stream, _)) if self.leaves_descriptors && !descriptors::is_clients(stream.descriptor()) => {
+                        if is_to_be_said(said) {
+                            tracing::error!(
+                                fault = "host",
+                                "connections are closed at once: three quarters of the file descriptors are in use; raise \
+                                 their limit (`ulimit -n`, `LimitNOFILE`), or lower `connections_max` in [server]"
+                            );
+                        }
+                    }
                     Ok((stream, peer)) => {
                         // One too many of its address is closed by being dropped.
                         if let Some(of_address) = self.addresses.enter(peer) {
@@ -91,7 +113,9 @@ impl Listener {
                     }
                     Err(error) if is_the_clients(&error) => {}
                     Err(error) => {
-                        tracing::error!(fault = "host", %error, "cannot accept a connection");
+                        if is_to_be_said(said) {
+                            tracing::error!(fault = "host", %error, "connections wait: none can be accepted");
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 }
@@ -128,6 +152,14 @@ impl Listener {
             tracing::debug!(%error, "connection ended");
         }
     }
+}
+
+fn is_to_be_said(said: &mut Option<Instant>) -> bool {
+    let is = said.is_none_or(|at| at.elapsed() >= SAID_EVERY);
+    if is {
+        *said = Some(Instant::now());
+    }
+    is
 }
 
 /// Errors that say that one connection was gone before it was accepted.
