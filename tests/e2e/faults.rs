@@ -9,11 +9,12 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+#[path = "faults/disk.rs"]
+mod disk;
 #[path = "faults/load.rs"]
 mod load;
 
 use std::io::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
 use load::Load;
@@ -83,10 +84,17 @@ async fn a_database_in_trouble_gives_no_wrong_answer_and_all_is_well_again() {
     });
     row.await;
 
-    full_disk(&app, &load, &mut admin).await;
-
-    drop(admin);
     let cluster = Cluster::get().await;
+    if disk::can_be_mounted() {
+        disk::of_temporary_files(&app, &load, &mut admin).await;
+        disk::of_the_data(&load, &mut admin).await;
+        drop(admin);
+        disk::of_the_log(&app, &load, cluster).await;
+    } else {
+        writeln!(std::io::stderr(), "| the disk is full | left out: no file system may be mounted here | | | |")
+            .expect("standard error");
+    }
+
     let row = load.row("the server is stopped and started", BUSY, async {
         cluster.stop_postgres().await;
         tokio::time::sleep(LASTS).await;
@@ -104,43 +112,4 @@ async fn terminate_one(admin: &mut PgConnection) {
          AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1",
     )
     .await;
-}
-
-/// Temporary files go to a file system of a mebibyte, and a statement sorts more than that.
-async fn full_disk(app: &TestApp, load: &Load, admin: &mut PgConnection) {
-    let folder = tempfile::Builder::new().prefix("stockade-full-").tempdir_in("/var/tmp").unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs"]).arg(folder.path());
-    if !mount.output().is_ok_and(|output| output.status.success()) {
-        writeln!(
-            std::io::stderr(),
-            "| the disk is full | left out: this machine lets nobody mount a small file system | | | |"
-        )
-        .expect("standard error");
-        return;
-    }
-    let place = folder.path().join("space");
-    std::fs::create_dir(&place).unwrap();
-    let owner = std::fs::metadata(load::sockets(&app.database)).unwrap();
-    {
-        use std::os::unix::fs::{MetadataExt as _, chown};
-        chown(&place, Some(owner.uid()), Some(owner.gid())).unwrap();
-    }
-    run(admin, format!("CREATE TABLESPACE small LOCATION '{}'", place.display())).await;
-    run(admin, "GRANT CREATE ON TABLESPACE small TO PUBLIC").await;
-    run(admin, "ALTER ROLE stockade_login SET temp_tablespaces = 'small'").await;
-    terminate(admin).await;
-    let sort =
-        "SELECT count(*) AS n FROM (SELECT i FROM generate_series(1, 1000000) AS s(i) ORDER BY i % 7, i OFFSET 0) AS t";
-    let row = load.row("the disk for temporary files is full", BUSY, async {
-        for _ in 0..3 {
-            let error = load::query(&app.client("head-office"), sort).await;
-            assert_eq!(error.unwrap_err(), "SERVER_BUSY", "a sort of more than the disk holds");
-        }
-    });
-    row.await;
-    run(admin, "ALTER ROLE stockade_login RESET temp_tablespaces").await;
-    terminate(admin).await;
-    run(admin, "DROP TABLESPACE small").await;
-    assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
 }

@@ -13,8 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use line::Line;
 use serde_json::{Value, json};
 use stockade_tests::{HostProcess, TestApp, TestAppBuilder};
+
+mod descriptors;
+mod line;
 
 /// Callers at once.
 const CALLERS: usize = 16;
@@ -46,16 +50,16 @@ fn next_number() -> u64 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
-/// One call; the error says what a caller has instead of an answer.
-async fn ask(host: &HostProcess) -> Result<(), String> {
+/// A call, and the number that it asks for.
+fn question(host: &HostProcess) -> (u64, reqwest::RequestBuilder) {
     let number = next_number();
     let query = format!("SELECT {number} + count(*) - 30000 AS n {WORK}");
-    let client = host.client("head-office");
-    let request =
-        client.request("tools/call", json!({ "name": "execute_sales_query", "arguments": { "query": query } }));
-    let gone = |error: reqwest::Error| if error.is_connect() { "no connection" } else { "no reply" }.to_owned();
-    let response = request.send().await.map_err(gone)?;
-    let message: Value = response.json().await.map_err(gone)?;
+    let arguments = json!({ "name": "execute_sales_query", "arguments": { "query": query } });
+    (number, host.client("head-office").request("tools/call", arguments))
+}
+
+/// Whether that number is what came back.
+fn judged(number: u64, message: &Value) -> Result<(), String> {
     let result = &message["result"];
     if result["isError"] == true {
         let text = result["content"][0]["text"].as_str().unwrap_or_default();
@@ -65,6 +69,14 @@ async fn ask(host: &HostProcess) -> Result<(), String> {
         found if *found == json!(number) => Ok(()),
         found => Err(format!("wrong: {found} instead of {number}")),
     }
+}
+
+/// One call; the error says what a caller has instead of an answer.
+async fn ask(host: &HostProcess) -> Result<(), String> {
+    let (number, request) = question(host);
+    let gone = |error: reqwest::Error| if error.is_connect() { "no connection" } else { "no reply" }.to_owned();
+    let response = request.send().await.map_err(gone)?;
+    judged(number, &response.json().await.map_err(gone)?)
 }
 
 impl Seen {
@@ -94,13 +106,21 @@ impl Seen {
 impl Load {
     /// Callers, who have their first good answers when this returns.
     async fn start(host: &Arc<HostProcess>) -> Self {
+        Self::by((0..CALLERS).map(|_| None), host).await
+    }
+
+    /// The same, each over its own line, where it has one.
+    async fn by(lines: impl Iterator<Item = Option<Line>>, host: &Arc<HostProcess>) -> Self {
         let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
-        let caller = |_| {
+        let caller = |mut line: Option<Line>| {
             let (host, seen, stop) = (Arc::clone(host), Arc::clone(&seen), Arc::clone(&stop));
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    let outcome = ask(&host).await;
+                    let outcome = match &mut line {
+                        Some(line) => line.ask(&host).await,
+                        None => ask(&host).await,
+                    };
                     let failed = outcome.is_err();
                     seen.lock().unwrap().note(outcome, began.elapsed());
                     if failed {
@@ -109,7 +129,7 @@ impl Load {
                 }
             })
         };
-        let callers = (0..CALLERS).map(caller).collect();
+        let callers = lines.map(caller).collect();
         let load = Self { seen, stop, callers };
         until("the load runs", async || load.answered() >= WELL).await;
         load
@@ -117,6 +137,10 @@ impl Load {
 
     fn answered(&self) -> usize {
         self.seen.lock().unwrap().answered
+    }
+
+    fn failed(&self, code: &str) -> usize {
+        self.seen.lock().unwrap().failed.get(code).copied().unwrap_or_default()
     }
 
     async fn end(self) -> Seen {

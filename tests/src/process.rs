@@ -65,16 +65,30 @@ impl HostFiles {
 
     /// Start a host, and wait until it serves.
     pub async fn start(&self) -> HostProcess {
+        self.start_logging_to(&self.log()).await
+    }
+
+    fn log(&self) -> PathBuf {
         // Not beside the grants: that folder is watched, and every line would be a change in it.
         let logs = self.folder().join("log");
         fs::create_dir_all(&logs).expect("a folder");
-        self.start_logging_to(&logs.join("host.log")).await
+        logs.join("host.log")
     }
 
     /// The same, whose log goes to this file.
     pub async fn start_logging_to(&self, log: &Path) -> HostProcess {
+        self.start_by(command(binary()), log).await
+    }
+
+    /// The same, of a process that may have so many file descriptors open, and cannot change that.
+    pub async fn start_with_descriptors(&self, max: u32) -> HostProcess {
+        let mut limited = command("prlimit");
+        limited.arg(format!("--nofile={max}:{max}")).arg(binary());
+        self.start_by(limited, &self.log()).await
+    }
+
+    async fn start_by(&self, mut host: Command, log: &Path) -> HostProcess {
         let file = fs::File::create(log).expect("a log");
-        let mut host = command(binary());
         host.args(["serve", "--config"]).arg(self.configuration_file());
         let mut child = host.stdin(Stdio::null()).stderr(file).spawn().expect("the host starts");
         let serving = async {
@@ -136,6 +150,13 @@ impl HostProcess {
     pub fn signal(&self, name: &str) {
         let sent = std::process::Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).status();
         assert!(sent.expect("kill").success(), "SIG{name}");
+    }
+
+    /// From now on it can open a descriptor below this number alone. What is open stays open.
+    pub fn limit_descriptors(&self, max: u32) {
+        let limit = [format!("--pid={}", self.pid), format!("--nofile={max}:")];
+        let set = std::process::Command::new("prlimit").args(limit).status();
+        assert!(set.expect("prlimit").success(), "{max} descriptors");
     }
 
     /// Wait for its end: its exit code, or none where a signal ended it.

@@ -105,8 +105,10 @@ impl Replicas {
         let watch = tokio::spawn(async move {
             let mut notes = VecDeque::new();
             loop {
+                // From before it is asked: what is written meanwhile may or may not be in it.
+                let at = Instant::now();
                 if let Ok(end) = place(&primary, WRITTEN).await {
-                    notes.push_front((Instant::now(), end));
+                    notes.push_front((at, end));
                     notes.truncate(NOTES_MAX);
                 }
                 futures::future::join_all(replicas.iter().map(|replica| replica.measure(&notes, &config))).await;

@@ -62,37 +62,57 @@ impl Load {
         Self { seen, stop, callers }
     }
 
-    /// Lets a fault happen, waits until all is well again, and prints what the callers saw of it.
+    /// Lets a fault happen, waits until all is well again, and prints what the callers saw of it. A code that is
+    /// expected may stay away.
     pub(crate) async fn row(&self, fault: &str, expected: &[&str], happens: impl Future<Output = ()>) {
+        // Before it comes, all is well.
+        assert!(self.well().await.is_some(), "{fault}: not well before");
         *self.seen.lock().unwrap() = Seen::default();
         happens.await;
-        self.seen.lock().unwrap().in_a_row = 0;
-        let over = Instant::now();
-        let mut first = None;
-        let well = async {
-            loop {
-                let in_a_row = self.seen.lock().unwrap().in_a_row;
-                match (in_a_row, first) {
-                    (0, _) => first = None,
-                    (_, None) => first = Some(over.elapsed()),
-                    (WELL.., Some(_)) => return,
-                    _ => {}
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let in_time = tokio::time::timeout(WELL_WITHIN, well).await;
+        let well = self.well().await;
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         let failed: Vec<String> = seen.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
-        let (slowest, well) = (seen.slowest.as_millis(), first.unwrap_or_default().as_millis());
-        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {well} ms |", seen.answered)
+        let (slowest, after) = (seen.slowest.as_millis(), well.unwrap_or_default().as_millis());
+        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {after} ms |", seen.answered)
             .expect("standard error");
-        assert!(in_time.is_ok(), "{fault}: not well again: {:?}", seen.failed);
+        assert!(well.is_some(), "{fault}: not well again: {:?}", seen.failed);
         assert!(seen.wrong.is_empty(), "{fault}: wrong answers: {:?}", seen.wrong);
         for code in seen.failed.keys() {
             assert!(expected.contains(&code.as_str()), "{fault}: {code} is no way to fail, of {expected:?}");
         }
+    }
+
+    /// Until enough good answers came in a row: the time until the first of them.
+    async fn well(&self) -> Option<Duration> {
+        self.seen.lock().unwrap().in_a_row = 0;
+        let (since, mut first) = (Instant::now(), None);
+        let well = async {
+            loop {
+                match self.seen.lock().unwrap().in_a_row {
+                    0 => first = None,
+                    WELL.. => return first.unwrap_or_else(|| since.elapsed()),
+                    _ => first = first.or_else(|| Some(since.elapsed())),
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(WELL_WITHIN, well).await.ok()
+    }
+
+    /// How many calls have failed with it in this row.
+    pub(crate) fn failed(&self, code: &str) -> usize {
+        self.seen.lock().unwrap().failed.get(code).copied().unwrap_or_default()
+    }
+
+    /// Waits until more than `count` calls of this row have failed with it.
+    pub(crate) async fn until_failed(&self, code: &str, count: usize) {
+        let wait = async {
+            while self.failed(code) <= count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(WELL_WITHIN, wait).await.unwrap_or_else(|_| panic!("nobody is told {code}"));
     }
 
     pub(crate) async fn stop(self) {

@@ -1,16 +1,27 @@
 //! A server that stops, starts, hangs and drops connections: what is tried again, and when nothing is.
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
-use stockade_db::{BreakerState, ColumnValues, DbError};
+use stockade_db::{BreakerState, ColumnValues, DbError, Secret};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
 
 use crate::bed::{Bed, sql};
 use crate::cancel::until_active_is;
 
+#[path = "faults/rows.rs"]
+pub(crate) mod rows;
+
+use rows::{Asks, Load};
+
+/// How long a fault lasts under load.
+pub(crate) const LASTS: Duration = Duration::from_secs(1);
 const COUNT: &str = "SELECT count(*) FROM app.notes";
 /// Takes the server about a second.
 const SLOW: &str = "SELECT count(*) FROM generate_series(1, 10000000)";
@@ -58,7 +69,7 @@ impl Server {
         self.running = Some(started.unwrap_or_else(|error| panic!("{}", error.for_log())));
     }
 
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.running.take().unwrap().stop().await.unwrap();
     }
 
@@ -214,6 +225,72 @@ async fn a_cursor_does_not_outlive_its_server() {
     assert!(matches!(cursor.fetch(10).await, Err(DbError::Rejected { code: "CURSOR_CLOSED", .. })));
     let mut cursor = session.open(sql("SELECT id FROM app.notes ORDER BY id")).await.unwrap();
     assert_eq!(cursor.fetch(1_000).await.unwrap().row_count, 100);
+    drop(cursor);
+
+    let bed = Arc::new(bed);
+    let load = Load::start(&bed, Asks::ThroughCursors, |answer| answer.count == 100);
+    let row = load.row("the server is restarted while cursors are open", &["SERVER_BUSY"], async {
+        server.stop().await;
+        server.start_again().await;
+    });
+    row.await;
+    load.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_description_whose_connection_is_lost_is_asked_for_again() {
+    for attempts_max in [3, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let cut = Arc::new(AtomicBool::new(false));
+        let (socket, to) = (folder.path().join(".s.PGSQL.5432"), crate::bed::url("", ""));
+        let to = PathBuf::from(to.rsplit_once("host=").unwrap().1.replace("%2F", "/")).join(".s.PGSQL.5432");
+        // What describes a statement joins it to nothing.
+        let socket = UnixListener::bind(socket).unwrap();
+        let cutting = tokio::spawn(cut_once(socket, to, b"LEFT JOIN (", Arc::clone(&cut)));
+        let bed = Bed::with(|config| {
+            let url = config.url.as_ref().unwrap().expose();
+            let host = folder.path().display().to_string().replace('/', "%2F");
+            config.url = Some(Secret::new(format!("{}host={host}", url.rsplit_once("host=").unwrap().0)));
+            config.attempts_max = attempts_max;
+        })
+        .await;
+        let outcome = bed.session("a").query(sql("SELECT id, body FROM app.notes WHERE id < 0"), 10).await;
+        assert!(cut.load(Ordering::Relaxed), "the connection was not cut");
+        match (attempts_max, outcome) {
+            (1, Err(DbError::Unavailable(_))) => assert_eq!(bed.database.stats().retries, 0),
+            (3, Ok(found)) => {
+                assert_eq!((found.row_count, found.columns.len(), bed.database.stats().retries), (0, 2, 1));
+            }
+            (_, outcome) => panic!("{attempts_max}: {outcome:?}"),
+        }
+        cutting.abort();
+    }
+}
+
+/// Passes connections on, and cuts the first that carries `words` to the server.
+async fn cut_once(socket: UnixListener, to: PathBuf, words: &'static [u8], cut: Arc<AtomicBool>) {
+    loop {
+        let (client, _) = socket.accept().await.unwrap();
+        let server = UnixStream::connect(&to).await.unwrap();
+        let cut = Arc::clone(&cut);
+        tokio::spawn(async move {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let mut buffer = vec![0; 65_536];
+            while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+                let carries = buffer[..length].windows(words.len()).any(|window| window == words);
+                if carries && !cut.swap(true, Ordering::Relaxed) {
+                    break;
+                }
+                if to_server.write_all(&buffer[..length]).await.is_err() {
+                    break;
+                }
+            }
+            back.abort();
+        });
+    }
 }
 
 #[tokio::test]
@@ -234,6 +311,27 @@ async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
     limit(-1).await;
     assert_eq!(bed.session("a").query(sql(COUNT), 1).await.unwrap().row_count, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn where_the_server_gives_no_more_connections_the_open_ones_serve_all() {
+    let bed = Bed::with(|config| {
+        config.connections_max = 8;
+        config.breaker_failures_max = 1;
+    })
+    .await;
+    // One is open, and there will be no second.
+    bed.session("a").query(sql(COUNT), 1).await.unwrap();
+    let statement = format!("ALTER DATABASE {} CONNECTION LIMIT 0", bed.name);
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&bed.admin).await.unwrap();
+    let sessions: Vec<_> = (0..16).map(|_| bed.session("a")).collect();
+    let asked = futures::future::join_all(sessions.iter().map(|session| session.query(sql(COUNT), 1))).await;
+    for outcome in asked {
+        assert_eq!(outcome.unwrap_or_else(|error| panic!("{}", error.for_log())).row_count, 1);
+    }
+    let stats = bed.database.stats();
+    assert_eq!((stats.connections, stats.breaker_opened), (1, 0), "{stats:?}");
 }
 
 #[tokio::test]
@@ -266,5 +364,9 @@ async fn clocks_that_differ_by_a_minute_change_nothing() {
         let error = bed.session_with("a", limits).query(sql(crate::cancel::ENDLESS), 1).await.unwrap_err();
         assert!(matches!(error, DbError::Timeout { .. }), "{error:?}");
         until_active_is(&bed, 0).await;
+        let bed = Arc::new(bed);
+        let load = Load::start(&bed, Asks::ForCounts, |answer| answer.count == 100);
+        load.row(&format!("the server's clock differs by {by}"), &[], tokio::time::sleep(LASTS)).await;
+        load.stop().await;
     }
 }
