@@ -21,9 +21,9 @@ const OPENING_PATIENCE: Duration = Duration::from_millis(100);
 /// Between two looks for a connection that has come free: the pool tells nobody. What a call gave back
 /// comes free after a round trip.
 const FREED_POLL: Duration = Duration::from_millis(5);
-/// What the system says where this process, or all together, have as many descriptors open as they may.
+/// What the system says where this process has as many descriptors open as it may, on every Unix.
 const EMFILE: i32 = 24;
-/// See [`EMFILE`].
+/// The same, where all processes together have.
 const ENFILE: i32 = 23;
 
 pub(crate) struct Node {
@@ -83,7 +83,7 @@ impl Node {
         match opened {
             Ok(connection) => Ok(connection),
             Err(sqlx::Error::PoolTimedOut) => Err(DbError::unavailable("no connection could be opened in time")),
-            Err(sqlx::Error::Io(error)) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
+            Err(error) if is_out_of_descriptors() => {
                 match tokio::time::timeout(self.acquire_timeout, self.freed(FREED_POLL)).await {
                     Ok(Some(freed)) => Ok(freed),
                     Ok(None) => Err(DbError::unavailable(error.to_string())),
@@ -120,6 +120,13 @@ impl Node {
         self.pool.close().await;
         self.control.close().await;
     }
+}
+
+/// Whether this process can open nothing. The system is asked: what fails first may be a look-up of a name, or the
+/// reading of certificates, and they do not say why.
+fn is_out_of_descriptors() -> bool {
+    let failed = std::fs::File::open("/dev/null").err();
+    matches!(failed.and_then(|error| error.raw_os_error()), Some(EMFILE | ENFILE))
 }
 
 pub(crate) async fn within_control_time<T>(work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
