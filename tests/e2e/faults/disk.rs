@@ -111,7 +111,7 @@ pub(crate) async fn of_the_data(load: &Load, admin: &mut PgConnection) {
     move_to(admin, "data").await;
     move_to(&mut admin_of_strict, "data").await;
     let strict_load = Load::start(&strict).await;
-    let within = strict_load.row("the same, where a call must be recorded", &["MCP_ERROR"], async {
+    let within = strict_load.row("the disk of the data is full, and a call must be recorded", &["MCP_ERROR"], async {
         disk.fill();
         let written = sqlx::raw_sql("UPDATE retail.orders SET order_id = order_id").execute(&mut *admin).await;
         let error = written.unwrap_err();

@@ -23,5 +23,5 @@ pub(crate) fn raise_limit() {
 /// high one says that all below it are taken, by whatever it is.
 pub(super) fn is_clients(descriptor: BorrowedFd<'_>) -> bool {
     let limit = getrlimit(Resource::Nofile).current;
-    limit.is_none_or(|limit| (descriptor.as_raw_fd().unsigned_abs() as u64) < limit - limit / KEPT_ONE_IN)
+    limit.is_none_or(|limit| u64::from(descriptor.as_raw_fd().unsigned_abs()) < limit - limit / KEPT_ONE_IN)
 }
