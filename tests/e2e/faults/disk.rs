@@ -95,11 +95,8 @@ pub(crate) async fn of_temporary_files(app: &TestApp, load: &Load, admin: &mut P
 /// Orders and the record of calls are on a disk that is full: two hosts, of which one must keep that record.
 pub(crate) async fn of_the_data(load: &Load, admin: &mut PgConnection) {
     let disk = Disk::mount(ROOM).unwrap();
-    let strict = TestApp::builder()
-        .plugins(&["execute-sales-query"])
-        .sections("[audit]\nrequired = true")
-        .start()
-        .await;
+    let strict =
+        TestApp::builder().plugins(&["execute-sales-query"]).sections("[audit]\nrequired = true").start().await;
     let place = disk.folder_of_the_server(&strict.database);
     run(admin, format!("CREATE TABLESPACE data LOCATION '{}'", place.display())).await;
     let mut admin_of_strict = strict.database.admin().await;

@@ -51,7 +51,8 @@ impl Standby {
 
     /// Starts it, in its own folder and at further addresses.
     async fn start(&mut self, more: &[&Path]) {
-        let addresses: Vec<_> = [self.folder.path()].iter().chain(more).map(|path| path.display().to_string()).collect();
+        let addresses: Vec<_> =
+            [self.folder.path()].iter().chain(more).map(|path| path.display().to_string()).collect();
         let mut postgres = self.program("postgres");
         postgres.arg("-D").arg(self.folder.path().join("data")).args(["-c", "listen_addresses=", "-c"]);
         postgres.arg(format!("unix_socket_directories={}", addresses.join(",")));

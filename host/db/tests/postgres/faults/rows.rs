@@ -53,7 +53,11 @@ struct Seen {
 
 impl Load {
     /// Callers, who check each answer: nobody ever sees another tenant's notes, and their number `is_right`.
-    pub(crate) fn start(bed: &Arc<Bed>, asks: Asks, is_right: impl Fn(&Answer) -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(
+        bed: &Arc<Bed>,
+        asks: Asks,
+        is_right: impl Fn(&Answer) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
         let is_right: Arc<IsRight> = Arc::new(is_right);
         let caller = |number: usize| {
