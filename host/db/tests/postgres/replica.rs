@@ -225,6 +225,9 @@ async fn after_a_fail_over_a_replica_of_the_old_primary_is_not_read_from() {
     let bed = host(&primary, &follower).await;
     successor.kill().await;
     sqlx::raw_sql("INSERT INTO app.notes VALUES (201, 'a', 'lost')").execute(&bed.admin).await.unwrap();
+    // Its log is the longer one, by a file.
+    sqlx::raw_sql("SELECT pg_switch_wal()").execute(&bed.admin).await.unwrap();
+    sqlx::raw_sql("SELECT pg_logical_emit_message(false, 'a', 'b')").execute(&bed.admin).await.unwrap();
     let arrives = async {
         while count(&bed, "a").await != (101, 1) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -247,6 +250,11 @@ async fn after_a_fail_over_a_replica_of_the_old_primary_is_not_read_from() {
     let mut behind = PgConnection::connect(&follower.url("postgres", &bed.name)).await.unwrap();
     let there: i64 = sqlx::query_scalar("SELECT count(*) FROM app.notes").fetch_one(&mut behind).await.unwrap();
     assert_eq!(there, 201);
+    let replayed = "SELECT (pg_last_wal_replay_lsn() - '0/0')::int8";
+    let replayed: i64 = sqlx::query_scalar(replayed).fetch_one(&mut behind).await.unwrap();
+    let written = "SELECT (pg_current_wal_lsn() - '0/0')::int8";
+    let written: i64 = sqlx::query_scalar(written).fetch_one(&bed.admin).await.unwrap();
+    assert!(replayed > written, "{replayed} {written}");
     for _ in 0..20 {
         assert_eq!(count(&bed, "a").await, (100, 1));
     }
