@@ -14,6 +14,7 @@ mod bad_input;
 mod cache;
 mod callers;
 mod cancel;
+mod compat;
 mod faults_host;
 mod hostile;
 mod inner_texts;

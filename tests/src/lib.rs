@@ -28,6 +28,6 @@ pub use collector::{Collector, text_of};
 pub use environment::Environment;
 pub use log::Log;
 pub use process::{HostFiles, HostProcess, stockade};
-pub use raw::{raw_guest, raw_guest_with, raw_manifest};
+pub use raw::{raw_described, raw_guest, raw_guest_with, raw_manifest};
 pub use responder::Responder;
 pub use signer::Signer;

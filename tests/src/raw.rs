@@ -20,7 +20,22 @@ pub fn raw_guest(more: &str, body: &str) -> Vec<u8> {
 
 /// The same with an allocator of its own: the body of `cabi_realloc`.
 pub fn raw_guest_with(more: &str, body: &str, allocator: &str) -> Vec<u8> {
-    component(&format!(
+    component("raw", more, body, allocator)
+}
+
+/// One that describes its tools: `describe` is the body of the function that does. Where it comes to its end, there
+/// are none.
+pub fn raw_described(more: &str, describe: &str) -> Vec<u8> {
+    // Exports may come before the memory; imports must come first of all.
+    let export = format!(
+        r#"{more} (func (export "stockade:plugin/describe@0.1.0#tools") (result i32) {describe} (i32.const 2048))"#
+    );
+    component("raw-described", &export, "", ALLOCATOR)
+}
+
+/// A component of a core module that has the exports of the world.
+fn component(world: &str, more: &str, body: &str, allocator: &str) -> Vec<u8> {
+    let module = format!(
         r#"(module
             {more}
             (memory (export "memory") 4)
@@ -34,7 +49,16 @@ pub fn raw_guest_with(more: &str, body: &str, allocator: &str) -> Vec<u8> {
                 (i32.store (i32.const 2052) (i32.const 1024))
                 (i32.store (i32.const 2056) (i32.const 2))
                 (i32.const 2048)))"#
-    ))
+    );
+    let mut resolve = Resolve::default();
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    resolve.push_dir(&wit).expect("the contract");
+    let package = resolve.push_str("raw.wit", WASI).expect("WASI");
+    let world = *resolve.packages[package].worlds.get(world).expect("the world");
+    let mut module = wat::parse_str(module).unwrap_or_else(|e| panic!("{e}"));
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
+    let encoded = ComponentEncoder::default().module(&module).and_then(|mut encoder| encoder.encode());
+    encoded.unwrap_or_else(|e| panic!("{e:#}"))
 }
 
 const ALLOCATOR: &str = "
@@ -42,19 +66,6 @@ const ALLOCATOR: &str = "
     (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
     (global.set $free (i32.add (local.get $at) (local.get $size)))
     (local.get $at)";
-
-/// A component of a core module that has the exports of the world `plugin`.
-fn component(module: &str) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
-    resolve.push_dir(&wit).expect("the contract");
-    let package = resolve.push_str("raw.wit", WASI).expect("WASI");
-    let world = *resolve.packages[package].worlds.get("raw").expect("the world");
-    let mut module = wat::parse_str(module).unwrap_or_else(|e| panic!("{e}"));
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
-    let encoded = ComponentEncoder::default().module(&module).and_then(|mut encoder| encoder.encode());
-    encoded.unwrap_or_else(|e| panic!("{e:#}"))
-}
 
 /// The manifest of a plugin with one tool; `rest` is further tables of it, `[grants]` and `[limits]`.
 pub fn raw_manifest(name: &str, rest: &str) -> String {

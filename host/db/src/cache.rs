@@ -8,6 +8,7 @@
 //! their arguments decide; it is given out only while the versions of those tables, of all tables that
 //! their policies read, and of the database's definitions are what they were before it was asked for.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -40,7 +41,8 @@ const ENTRY_BYTES: usize = 256;
 
 /// All callers' results. None can be reached but by the digest of everything that decided it.
 pub(crate) struct QueryCache {
-    config: CacheConfig,
+    ttl_s_max: AtomicU32,
+    entry_bytes_max: AtomicU32,
     memory: Cache<Key, Held>,
     tier: Option<Tier>,
     flights: Flights,
@@ -101,7 +103,14 @@ impl QueryCache {
             .build();
         let tier = config.redis.as_ref().map(|redis| Tier::open(redis, key, &counters)).transpose()?;
         let (flights, versions) = (Flights::default(), Versions::new());
-        Ok(Self { config: config.clone(), memory, tier, flights, versions, counters })
+        let (ttl_s_max, entry_bytes_max) = (config.ttl_s_max.into(), config.entry_bytes_max.into());
+        Ok(Self { ttl_s_max, entry_bytes_max, memory, tier, flights, versions, counters })
+    }
+
+    /// Takes what of a configuration may change while the host runs, for results that are kept from now on.
+    pub(crate) fn adjust(&self, config: &CacheConfig) {
+        self.ttl_s_max.store(config.ttl_s_max, Ordering::Relaxed);
+        self.entry_bytes_max.store(config.entry_bytes_max, Ordering::Relaxed);
     }
 
     /// The versions of everything that statements on these relations read, from before they begin. `None`:
@@ -120,7 +129,7 @@ impl QueryCache {
 
     /// Never longer than the operator allows, in seconds.
     pub(crate) fn ttl_s(&self, asked: u32) -> u32 {
-        asked.min(self.config.ttl_s_max)
+        asked.min(self.ttl_s_max.load(Ordering::Relaxed))
     }
 
     /// What is kept under `key`, or what `ask` brings. Of all who ask the same at the same time one runs
@@ -185,7 +194,7 @@ impl QueryCache {
     /// What hit a limit is right for one call only.
     fn keeps(&self, entry: &Entry) -> bool {
         let whole = entry.results.iter().all(|result| !result.truncated);
-        whole && entry.memory_bytes() <= self.config.entry_bytes_max as usize
+        whole && entry.memory_bytes() <= self.entry_bytes_max.load(Ordering::Relaxed) as usize
     }
 
     pub(crate) fn stats(&self) -> CacheStats {

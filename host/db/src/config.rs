@@ -9,8 +9,10 @@ use crate::embedded::EmbeddedConfig;
 use crate::identity::ReaderRole;
 use crate::secret::Secret;
 
+mod adjustable;
 mod search;
 
+pub(crate) use adjustable::Adjustable;
 pub use search::{CollectionConfig, EmbedderConfig, OpenAiConfig};
 
 /// `[database]`: where the data is, and the limits under which it is read.

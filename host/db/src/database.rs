@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use crate::audit::{self, AuditKey, AuditLine};
 use crate::cache::{self, CacheConfig, CacheStats, QueryCache};
 use crate::collection::{Collections, VectorType};
-use crate::config::{CollectionConfig, DatabaseConfig};
+use crate::config::{Adjustable, CollectionConfig, DatabaseConfig};
 use crate::context::ContextKey;
 use crate::decode::{self, Kind, TypeOf};
 use crate::embedded::EmbeddedPostgres;
@@ -51,6 +51,8 @@ pub struct Database {
 
 pub(crate) struct Shared {
     pub(crate) config: DatabaseConfig,
+    /// What of `config` has changed since.
+    adjustable: RwLock<Adjustable>,
     pub(crate) key: ContextKey,
     pub(crate) primary: Arc<Node>,
     pub(crate) replicas: Replicas,
@@ -107,6 +109,7 @@ impl Database {
         let cache = config.cache.as_ref().map(|cache| QueryCache::new(cache, &key).map(Arc::new)).transpose()?;
         let shared = Shared {
             config: config.clone(),
+            adjustable: RwLock::new(config.into()),
             key,
             primary: Arc::new(Node::new(options_of_primary, config)),
             replicas: Replicas::new(replicas, config),
@@ -152,6 +155,27 @@ impl Database {
     /// What one tool call may do. Opens nothing.
     pub fn session(&self, identity: Identity, limits: SessionLimits) -> Session {
         Session::new(self.clone(), identity, limits)
+    }
+
+    /// Checks what can be checked of a configuration without its database.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn check_config(config: &DatabaseConfig) -> Result<(), DbError> {
+        check_config(config)
+    }
+
+    /// Takes what of a checked configuration may change while the host runs: times and memory of a transaction,
+    /// from the next one on, what is slow, and which results are kept, for how long.
+    pub fn adjust(&self, config: &DatabaseConfig) {
+        *self.inner.adjustable.write().unwrap_or_else(PoisonError::into_inner) = config.into();
+        if let (Some(cache), Some(config)) = (&self.inner.cache, &config.cache) {
+            cache.adjust(config);
+        }
+    }
+
+    pub(crate) fn adjustable(&self) -> Adjustable {
+        *self.inner.adjustable.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the database answers.
@@ -261,7 +285,7 @@ impl Database {
 
     /// How long statements took, by tool, tenant and statement.
     pub fn statistics(&self) -> StatementStatistics {
-        self.inner.statistics.snapshot(self.inner.config.slow_statement_ms)
+        self.inner.statistics.snapshot(self.adjustable().slow_statement_ms)
     }
 
     fn catalogue(&self) -> (tokio::time::Instant, Arc<Catalogue>) {

@@ -340,7 +340,7 @@ fn prologue(
     began_us: i64,
     deadline: Instant,
 ) -> Result<String, DbError> {
-    let config = &database.inner.config;
+    let (config, adjustable) = (&database.inner.config, database.adjustable());
     let remaining = deadline.saturating_duration_since(Instant::now());
     let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).max(1);
     let life_us = i64::try_from((remaining + CONTEXT_SLACK).as_micros()).unwrap_or(i64::MAX);
@@ -352,11 +352,11 @@ fn prologue(
         "{watch}SET LOCAL cursor_tuple_fraction = 1; SET LOCAL jit = {}; SET LOCAL work_mem = {}; \
          SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL stockade.context = '{context}'; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
-        if config.jit { "on" } else { "off" },
-        config.work_mem_kib,
-        config.statement_timeout_ms.min(remaining_ms),
-        config.lock_timeout_ms.min(remaining_ms),
-        config.idle_in_transaction_timeout_ms.min(remaining_ms),
+        if adjustable.jit { "on" } else { "off" },
+        adjustable.work_mem_kib,
+        adjustable.statement_timeout_ms.min(remaining_ms),
+        adjustable.lock_timeout_ms.min(remaining_ms),
+        adjustable.idle_in_transaction_timeout_ms.min(remaining_ms),
         quoted_path(&config.search_path),
         quoted(identity.reader_role.as_str()),
     ))

@@ -50,7 +50,7 @@ impl RuntimeConfig {
     ///
     /// # Errors
     /// A sentence that names the key.
-    pub(crate) fn check(&self) -> Result<(), RuntimeError> {
+    pub fn check(&self) -> Result<(), RuntimeError> {
         let ranges = [
             ("instances_max", self.instances_max, 1, 2_048),
             ("core_instances_max", self.core_instances_max, 1, 1_024),

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -42,6 +42,8 @@ pub(crate) struct Directory {
     grants_problem: Option<String>,
     seen: BTreeMap<PathBuf, Seen>,
     scans: u64,
+    /// What plugins are judged by has changed since the last scan.
+    judge_again: bool,
 }
 
 impl Directory {
@@ -49,14 +51,23 @@ impl Directory {
     pub(crate) fn open(config: RuntimeConfig, loader: Loader) -> Result<Self, RuntimeError> {
         let grants = OperatorGrants::read_file(&config.grants_file)
             .map_err(|reason| RuntimeError::Directory { path: config.directory.clone(), reason })?;
-        Ok(Self { config, loader, grants, grants_problem: None, seen: BTreeMap::new(), scans: 0 })
+        Ok(Self { config, loader, grants, grants_problem: None, seen: BTreeMap::new(), scans: 0, judge_again: false })
+    }
+
+    /// Take what of another configuration may change while the host runs. The next scan judges every plugin by it.
+    pub(crate) fn adjust(&mut self, config: &RuntimeConfig) {
+        let start = Duration::from_millis(config.start_ms.into());
+        let Loader { caps, start: start_before, log_lines_per_s_max, .. } = &mut self.loader;
+        let after = (config.limits, start, config.log_lines_per_s_max);
+        self.judge_again |= (*caps, *start_before, *log_lines_per_s_max) != after;
+        (*caps, *start_before, *log_lines_per_s_max) = after;
     }
 
     /// Bring what serves in line with the directory. It reads and compiles: call it where blocking
     /// is allowed.
     pub(crate) fn scan(&mut self) -> Result<Snapshot, RuntimeError> {
         self.scans += 1;
-        let grants_changed = self.read_grants();
+        let judge_again = self.read_grants() | std::mem::take(&mut self.judge_again);
         let files = self.files()?;
         self.seen.retain(|path, seen| {
             let there = files.contains_key(path);
@@ -67,7 +78,7 @@ impl Directory {
         });
         for (path, fingerprint) in files {
             let unchanged = self.seen.get(&path).is_some_and(|seen| seen.fingerprint == fingerprint);
-            if !unchanged || grants_changed {
+            if !unchanged || judge_again {
                 let before = self.seen.remove(&path);
                 let seen = self.load(&path, fingerprint, before);
                 self.seen.insert(path, seen);
@@ -128,12 +139,17 @@ impl Directory {
             }
             Err(error) => {
                 // What the operator has taken back stops at once; a wrong new file does not stop the old version.
-                let kept =
-                    before.filter(|plugin| self.grants.check(&plugin.identity.name, &plugin.identity.grants).is_ok());
+                let kept = before.filter(|plugin| self.allows(plugin));
                 tracing::warn!(%file, reason = %error, serving_older_version = kept.is_some(), "plugin refused");
                 Seen { fingerprint, plugin: kept, refused: Some(error.to_string()), since }
             }
         }
+    }
+
+    /// Whether a plugin that was loaded before has no more than the operator grants and allows now.
+    fn allows(&self, plugin: &Plugin) -> bool {
+        self.grants.check(&plugin.identity.name, &plugin.identity.grants).is_ok()
+            && plugin.tools.iter().all(|tool| tool.limits.are_within(&self.loader.caps))
     }
 
     fn read(&self, path: &Path, fingerprint: Fingerprint) -> Result<Vec<u8>, LoadError> {

@@ -30,6 +30,11 @@ macro_rules! limits {
         impl Limits {
             /// The names of all limits.
             pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+            /// Whether none is above its cap.
+            pub(crate) fn are_within(&self, caps: &LimitCaps) -> bool {
+                $(self.$name <= caps.$name)&&*
+            }
         }
 
         impl LimitRequest {
@@ -135,6 +140,9 @@ mod tests {
         let more = LimitRequest { memory_mib: Some(257), ..LimitRequest::default() };
         let refusal = more.resolve(&LimitCaps::default()).expect_err("above the cap");
         assert!(refusal.contains("memory_mib = 257"), "{refusal}");
+        let default = LimitRequest::default().resolve(&LimitCaps::default()).expect("within the caps");
+        assert!(default.are_within(&LimitCaps::default()));
+        assert!(!default.are_within(&LimitCaps { concurrent_calls: 63, ..LimitCaps::default() }));
         let zero = LimitRequest { host_calls: Some(0), ..LimitRequest::default() };
         assert!(zero.resolve(&LimitCaps::default()).is_err());
     }

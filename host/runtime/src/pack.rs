@@ -16,9 +16,10 @@ use crate::{
     section,
 };
 
-/// Time and memory for a component that describes its tools.
+/// Time, memory and tables for a component that describes its tools.
 const DESCRIBE_MAX: Duration = Duration::from_secs(5);
 const DESCRIBE_BYTES_MAX: usize = 64 << 20;
+const DESCRIBE_TABLE_ELEMENTS_MAX: usize = 20_000;
 
 /// Pack `component`, a tool chain's output, with the manifest `plugin_toml`.
 ///
@@ -74,7 +75,8 @@ async fn describe(bytes: &[u8]) -> Result<Option<Vec<ToolManifest>>, LoadError> 
     }
     let mut linker: Linker<StoreLimits> = Linker::new(&engine);
     linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
-    let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(DESCRIBE_BYTES_MAX).build());
+    let limits = StoreLimitsBuilder::new().memory_size(DESCRIBE_BYTES_MAX).table_elements(DESCRIBE_TABLE_ELEMENTS_MAX);
+    let mut store = Store::new(&engine, limits.build());
     store.limiter(|limits| limits);
     store.set_epoch_deadline(u64::try_from(DESCRIBE_MAX.as_millis() / engine::TICK.as_millis()).unwrap_or(u64::MAX));
     engine::start_clock(&engine).map_err(|e| LoadError::Contract(e.to_string()))?;

@@ -8,7 +8,7 @@ use std::{
 
 use notify::Watcher as _;
 use stockade_db::Database;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -58,10 +58,13 @@ pub struct Runtime {
     registry: Registry,
     directory_problem: Mutex<Option<String>>,
     grants_file: PathBuf,
-    changed: Arc<Notify>,
+    orders: mpsc::UnboundedSender<Order>,
     acts: Acts,
     stop: CancellationToken,
 }
+
+/// Another configuration, and who waits until plugins have been judged by it.
+type Order = (RuntimeConfig, oneshot::Sender<()>);
 
 impl Runtime {
     /// Load what is in the plugin directory, then watch it until [`Runtime::shutdown`].
@@ -87,6 +90,7 @@ impl Runtime {
         let registry = Registry::new(Snapshot::default());
         registry.replace(first?).into_iter().for_each(&*acts);
         let background = Background::start()?;
+        let (orders, ordered) = mpsc::unbounded_channel();
         let runtime = Arc::new(Self {
             database,
             cache: PluginCache::new(config.cache_bytes_max),
@@ -96,13 +100,13 @@ impl Runtime {
             registry,
             directory_problem: Mutex::default(),
             grants_file: config.grants_file.clone(),
-            changed: Arc::clone(&changed),
+            orders,
             acts,
             stop: CancellationToken::new(),
         });
         let task = Arc::clone(&runtime);
         tokio::spawn(async move {
-            let watching = task.follow(directory, &changed);
+            let watching = task.follow(directory, &changed, ordered);
             tokio::select! {
                 () = task.stop.cancelled() => {}
                 () = watching => {}
@@ -147,17 +151,23 @@ impl Runtime {
         self.directory_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the grants file can be read as it is now.
+    /// Whether a configuration, and the grants file as it is now, could be taken.
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn check_grants(&self) -> Result<(), String> {
+    pub fn check_config(&self, config: &RuntimeConfig) -> Result<(), String> {
+        config.check().map_err(|error| error.to_string())?;
         OperatorGrants::read_file(&self.grants_file).map(drop)
     }
 
-    /// Read the directory and the grants again soon, as if they had changed.
-    pub fn look_again(&self) {
-        self.changed.notify_one();
+    /// Take what of another configuration may change while the host runs (`limits`, `start_ms`,
+    /// `log_lines_per_s_max`), read the directory and the grants again, and judge every plugin by them. Calls
+    /// under way keep what they began with. What is given ends when all of that is done; nobody need wait.
+    pub fn adjust(&self, config: &RuntimeConfig) -> impl Future<Output = ()> + Send + use<> {
+        let (done, judged) = oneshot::channel();
+        // After a shutdown nobody listens, and nothing is left to judge.
+        let _ = self.orders.send((config.clone(), done));
+        async move { judged.await.unwrap_or_default() }
     }
 
     /// Whether calls can be served: not while there are plugin files and none of them serves.
@@ -202,13 +212,17 @@ impl Runtime {
         self.instances.close();
     }
 
-    async fn follow(&self, mut directory: Directory, changed: &Notify) {
+    async fn follow(&self, mut directory: Directory, changed: &Notify, mut ordered: mpsc::UnboundedReceiver<Order>) {
         // Compiling a large plugin takes all processors for seconds; calls go first.
         let aside = rayon::ThreadPoolBuilder::new().thread_name(|_| "compile".into()).start_handler(|_| step_back());
         let aside = aside.build().map(Arc::new).ok();
         loop {
-            if tokio::time::timeout(RESCAN, changed.notified()).await.is_ok() {
-                while tokio::time::timeout(QUIET, changed.notified()).await.is_ok() {}
+            let order = tokio::select! {
+                order = ordered.recv() => order,
+                () = until_quiet(changed) => None,
+            };
+            if let Some((config, _)) = &order {
+                directory.adjust(config);
             }
             let (scanned, snapshot) = scan(directory, aside.clone()).await;
             directory = scanned;
@@ -218,7 +232,18 @@ impl Runtime {
                 Ok(snapshot) => self.registry.replace(snapshot).into_iter().for_each(&*self.acts),
                 Err(error) => tracing::error!(reason = %error, "plugins stay as they were"),
             }
+            if let Some((_, done)) = order {
+                // Whoever ordered it need not wait.
+                let _ = done.send(());
+            }
         }
+    }
+}
+
+/// Until the directory has changed and is quiet again, or it is time to look anyway.
+async fn until_quiet(changed: &Notify) {
+    if tokio::time::timeout(RESCAN, changed.notified()).await.is_ok() {
+        while tokio::time::timeout(QUIET, changed.notified()).await.is_ok() {}
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    config::{AdminConfig, TokenDigest},
+    config::AdminConfig,
     http::{ListenAddress, Listener, Socket},
     server::StartError,
 };
@@ -40,11 +40,11 @@ pub(crate) struct Bound {
 }
 
 /// Serves operators until it is shut down or dropped.
-pub(crate) fn serve(config: &AdminConfig, bound: Bound, token: TokenDigest, operator: Arc<Operator>) -> RunningAdmin {
+pub(crate) fn serve(config: &AdminConfig, bound: Bound, operator: Arc<Operator>) -> RunningAdmin {
     let Bound { socket, local_addr } = bound;
     let stopping = CancellationToken::new();
     operator.watch_embedders(Duration::from_secs(config.embedder_probe_s), stopping.clone());
-    let router = routes::router(operator, token);
+    let router = routes::router(operator);
     let listener = Arc::new(Listener::new(router, &config.limits(), stopping.clone()).for_operators());
     let accepting = tokio::spawn(Arc::clone(&listener).run(socket));
     tracing::info!(address = %local_addr, "serving operators");

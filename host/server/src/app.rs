@@ -152,20 +152,21 @@ impl App {
         let ready = Arc::new(CanServe { database: self.database.clone(), runtime: Arc::clone(&self.runtime) });
         let audit = self.audit.clone();
         let settings = &self.config.admin;
-        let operators = match (&settings.listen, settings.token_sha256) {
-            (Some(address), Some(token)) => Some((admin::bind(address).await?, token)),
-            _ => None,
+        let operators = match &settings.listen {
+            Some(address) => Some(admin::bind(address).await?),
+            None => None,
         };
         let mut server =
             serve_recorded(&self.config.server, callers, tools, ready, audit, self.metrics.clone()).await?;
-        let (runtime, front) = (Arc::clone(&self.runtime), server.front.clone());
-        let reload = Reload::new(self.config.clone(), Arc::clone(&front.endpoint), runtime, self.audit.clone());
+        let front = server.front.clone();
+        let (database, runtime, audit) = (self.database.clone(), Arc::clone(&self.runtime), self.audit.clone());
+        let reload = Reload::new(self.config.clone(), front.clone(), database, runtime, audit, self.log.clone());
         server.reload = Some(Arc::clone(&reload));
-        if let Some((bound, token)) = operators {
+        if let Some(bound) = operators {
             let (database, runtime) = (self.database.clone(), Arc::clone(&self.runtime));
             let operator =
                 Operator::new(self.started, database, runtime, self.audit.clone(), front, reload, self.log.clone());
-            server.admin = Some(admin::serve(settings, bound, token, operator));
+            server.admin = Some(admin::serve(settings, bound, operator));
         }
         Ok(server)
     }

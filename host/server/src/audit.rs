@@ -11,7 +11,11 @@ mod refusals;
 mod sink;
 mod writer;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use stockade_db::{AuditDecision, AuditKey, AuditKind, AuditRecord, Database};
 use stockade_runtime::{Act, ActKind, Acts};
@@ -39,7 +43,7 @@ pub(crate) struct Audit(Option<Arc<Open>>);
 struct Open {
     key: AuditKey,
     required: bool,
-    arguments: AuditArguments,
+    arguments: RwLock<AuditArguments>,
     queues: Vec<Queue>,
     refusals: Refusals,
     stop: CancellationToken,
@@ -74,7 +78,7 @@ impl Audit {
         let open = Arc::new(Open {
             key,
             required: config.required,
-            arguments: config.arguments,
+            arguments: RwLock::new(config.arguments),
             queues,
             refusals: Refusals::default(),
             stop,
@@ -92,6 +96,13 @@ impl Audit {
             record.detail = Some(format!("version {}", env!("CARGO_PKG_VERSION")));
         });
         audit
+    }
+
+    /// How arguments are kept from the next call on.
+    pub(crate) fn keep_arguments(&self, arguments: AuditArguments) {
+        if let Some(open) = &self.0 {
+            *open.arguments.write().unwrap_or_else(PoisonError::into_inner) = arguments;
+        }
     }
 
     /// How each place is, for an operator.
@@ -150,6 +161,10 @@ impl Audit {
 }
 
 impl Open {
+    fn arguments(&self) -> AuditArguments {
+        *self.arguments.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn record_refusals(&self) {
         for (caller, reason, count) in self.refusals.take() {
             let mut record =

@@ -81,7 +81,7 @@ pub(crate) async fn serve_recorded(
     let ready_timeout = Duration::from_millis(config.ready_timeout_ms);
     let health = Health::new(ready, ready_timeout);
     let front = Front { endpoint: Arc::new(endpoint), shared: Arc::clone(&shared), health: Arc::new(health) };
-    let app = http::router(config, Arc::clone(&front.endpoint), Arc::clone(&front.health));
+    let app = http::router(Arc::clone(&front.endpoint), Arc::clone(&front.health));
     let cannot_listen = |reason| StartError::Listen { address: config.listen, reason };
     let socket = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
     let local_addr = socket.local_addr().map_err(cannot_listen)?;
@@ -162,7 +162,7 @@ impl RunningServer {
         if next.no_tokens() {
             return Err(ConfigError::value("callers", "have no `token_sha256`, and there is no [oauth]"));
         }
-        endpoint.replace_callers(next);
+        endpoint.replace(endpoint.renewed(&self.config, next)?);
         Ok(())
     }
 

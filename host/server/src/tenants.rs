@@ -70,9 +70,14 @@ impl Tenant {
         }
     }
 
-    /// The same tenant under other limits: what it has used of its day stays used.
+    /// The same tenant under other limits: what it has used of its minute and its day stays used. Where calls had
+    /// no limit, none were counted.
     fn continuing(self, before: &Self) -> Self {
-        Self { quota: self.quota.continuing(&before.quota), ..self }
+        let rate = match (self.rate, &before.rate) {
+            (Some(rate), Some(before)) => Some(rate.continuing(before, Instant::now())),
+            (rate, _) => rate,
+        };
+        Self { quota: self.quota.continuing(&before.quota), rate, ..self }
     }
 
     /// HTTP requests under way now, open streams included.

@@ -1,5 +1,8 @@
 //! What the server serves: anything that lists tools and runs them.
 
+#[cfg(test)]
+pub(crate) mod one_tool;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;

@@ -139,7 +139,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
     raw("wasi_calls", Stopped(Some("host_calls")), SLEEP, "(loop $again (drop (call $now)) (br $again))"),
     raw("wasi_handles", Stopped(Some("handles")), STDOUT, "(loop $again (drop (call $stdout)) (br $again))").manifest("[limits]\nhost_calls = 100000"),
     raw("wasi_output", Works("{}"), STDOUT, FLOOD_STDOUT).manifest("[limits]\nhost_calls = 10000\ndeadline_ms = 5000"),
-    raw("random_bytes", Stopped(None), "(import \"wasi:random/random@0.2.0\" \"get-random-bytes\" (func $random (param i64 i32)))", "(call $random (i64.const 1099511627776) (i32.const 4096))"),
+    raw("random_bytes", Works("{}"), RANDOM, "(call $random (i64.const 65536) (i32.const 4096))"),
+    raw("random_bytes_one_more", Stopped(None), RANDOM, "(call $random (i64.const 65537) (i32.const 4096))"),
+    raw("random_bytes_endless", Stopped(None), RANDOM, "(call $random (i64.const 1099511627776) (i32.const 4096))"),
 ];
 
 const SHORT: &str = "[limits]\nmemory_mib = 16\ndeadline_ms = 500";
@@ -164,6 +166,7 @@ const SLEEP_AT_START: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "sub
     (func $sleep (call $block (call $subscribe (i64.const 3600000000000)))) (start $sleep)"#;
 const STDOUT: &str = r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
     (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))"#;
+const RANDOM: &str = r#"(import "wasi:random/random@0.2.0" "get-random-bytes" (func $random (param i64 i32)))"#;
 /// A thousand streams would be as many tasks; a thousand writes of 4096 bytes are more than is kept.
 const FLOOD_STDOUT: &str = "(local $n i32) (local $stream i32)
     (memory.fill (i32.const 8192) (i32.const 0x61) (i32.const 4096))

@@ -1,7 +1,9 @@
 //! Limits of the host and of whole plugins, and what a call reports of itself.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::json;
-use stockade_runtime::{CallReport, Invocation, Limits, pack::pack};
+use stockade_runtime::{CallMeter, CallReport, Invocation, Limits, Measurement, Used, pack::pack};
 use stockade_tests::{Log, Reply, TestApp, raw_guest, raw_manifest};
 use wasm_encoder::{ComponentInstanceSection, ComponentSection as _, ComponentSectionId, RawSection};
 
@@ -136,6 +138,65 @@ async fn reports_of_progress_are_numbers_that_grow_and_plain_text() {
         (last, count) = (report.done, count + 1);
     }
     assert!(count > 0, "the finite ones arrive");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn reports_of_progress_come_ten_a_second_at_most() {
+    let import = r#"(import "stockade:plugin/progress@0.1.0" "report" (func $report (param f64 i32 f64 i32 i32 i32)))"#;
+    let body = "(local $done f64)
+        (loop $again
+            (local.set $done (f64.add (local.get $done) (f64.const 1)))
+            (call $report (local.get $done) (i32.const 0) (f64.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+            (br_if $again (f64.lt (local.get $done) (f64.const 900))))";
+    let eager = pack(&raw_guest(import, body), &raw_manifest("eager", "")).await.unwrap();
+    let app = TestApp::builder().component("eager", eager).start().await;
+    let (sender, mut reports) = tokio::sync::mpsc::channel(1000);
+    let call = Invocation { progress: Some(sender), ..invocation(&app, "eager", "eager", &CallReport::default()) };
+    let began = std::time::Instant::now();
+    app.app().runtime().call(call).await.unwrap();
+    let tenths = usize::try_from(began.elapsed().as_millis() / 100).unwrap();
+    let mut count = 0;
+    while reports.recv().await.is_some() {
+        count += 1;
+    }
+    assert!((1..=tenths + 1).contains(&count), "{count} reports in {tenths} tenths of a second");
+    app.stop().await;
+}
+
+/// What a plugin measures.
+#[derive(Clone, Default)]
+struct Measured(Arc<Mutex<Vec<(String, Measurement)>>>);
+
+impl CallMeter for Measured {
+    fn used(&self, _: Used) {}
+
+    fn measured(&self, name: &str, measurement: Measurement) {
+        self.0.lock().unwrap().push((name.to_owned(), measurement));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_plugin_measures_numbers_under_the_names_of_its_manifest() {
+    let imports = r#"(import "stockade:plugin/metrics@0.1.0" "add" (func $add (param i32 i32 f64)))
+        (import "stockade:plugin/metrics@0.1.0" "record" (func $record (param i32 i32 f64)))
+        (data (i32.const 1200) "mineother")"#;
+    let (mine, other) = ("(i32.const 1200) (i32.const 4)", "(i32.const 1204) (i32.const 5)");
+    let calls = [("add", mine, "2"), ("record", mine, "-3"), ("add", other, "1"), ("record", other, "1")];
+    let odd = [("add", mine, "-1"), ("add", mine, "nan"), ("add", mine, "inf"), ("record", mine, "inf")];
+    let calls = calls.into_iter().chain(odd);
+    let body: String = calls.map(|(what, name, value)| format!("(call ${what} {name} (f64.const {value}))")).collect();
+    let manifest = raw_manifest("measures", "[grants]\nmetrics = { names = ['mine'] }");
+    let packed = pack(&raw_guest(imports, &body), &manifest).await.unwrap();
+    let granted = "[measures]\nmetrics = { names = ['mine', 'other'] }";
+    let app = TestApp::builder().component("measures", packed).grants(granted).start().await;
+    let measured = Measured::default();
+    let report = CallReport::metered(measured.clone());
+    app.app().runtime().call(invocation(&app, "measures", "measures", &report)).await.unwrap();
+    let expected = [("mine".to_owned(), Measurement::Added(2.0)), ("mine".to_owned(), Measurement::Recorded(-3.0))];
+    assert_eq!(*measured.0.lock().unwrap(), expected, "`other` is granted, and not asked for");
     app.stop().await;
 }
 

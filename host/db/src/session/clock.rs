@@ -35,7 +35,7 @@ impl Clock {
     pub(crate) fn new(database: &Database, origin: &Arc<Origin>, statement: &Statement) -> Self {
         Self {
             fingerprint: database.fingerprint(&statement.text),
-            statement: database.inner.config.slow_statement_plan.then(|| statement.clone()),
+            statement: database.adjustable().slow_statement_plan.then(|| statement.clone()),
             database: database.clone(),
             origin: Arc::clone(origin),
             running: None,
@@ -63,7 +63,7 @@ impl Drop for Clock {
             return; // It was never sent.
         }
         let Origin { identity, tenant, tool, request_id } = &*self.origin;
-        let slow = self.took >= Duration::from_millis(self.database.inner.config.slow_statement_ms);
+        let slow = self.took >= Duration::from_millis(self.database.adjustable().slow_statement_ms);
         self.database.inner.statistics.record(&Sample {
             tool,
             tenant,

@@ -64,7 +64,7 @@ impl Audit {
             && let Ok(json) = serde_json::to_string(arguments)
         {
             record.arguments_hash = Some(open.key.fingerprint(json.as_bytes()));
-            record.arguments = (open.arguments == AuditArguments::Whole).then_some(json);
+            record.arguments = (open.arguments() == AuditArguments::Whole).then_some(json);
         }
         let (open, known) = (Arc::clone(open), Arc::clone(known));
         Ok(CallRecord { report, unwritten: Some(Unwritten { open, known, record, started: Instant::now() }) })

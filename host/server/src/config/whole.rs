@@ -50,7 +50,7 @@ pub struct StdioConfig {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(super) struct File {
     #[serde(default)]
     server: ServerConfig,
     database: DatabaseConfig,

@@ -1,23 +1,18 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use stockade_runtime::{Caller, Invocation, ToolInfo, ToolOutput};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    sync::watch,
-};
+use stockade_runtime::Invocation;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
     AlwaysReady,
-    auth::Callers,
-    config::{AccessConfig, CallerConfig, ServerConfig, TelemetryConfig, TokenDigest},
+    config::{ServerConfig, TelemetryConfig},
     mcp::{Shared, stdio},
     serve,
     telemetry::Metrics,
-    tools::Tools,
+    tools::one_tool::{OneTool, office},
 };
 
 fn operation() -> Operation {
@@ -115,48 +110,11 @@ fn every_kind() -> Vec<CallError> {
 }
 
 /// The tool `fail`, which fails as `kind` in its arguments says; beyond the last kind it panics.
-struct Fails(watch::Sender<u64>);
-
-impl Tools for Fails {
-    fn tools(&self, _: &Caller) -> Vec<Arc<ToolInfo>> {
-        Vec::new()
-    }
-
-    fn tool(&self, _: &Caller, name: &str) -> Option<Arc<ToolInfo>> {
-        let schema = json!({ "type": "object" }).as_object().cloned().map(Arc::new).unwrap_or_default();
-        (name == "fail").then(|| {
-            Arc::new(ToolInfo {
-                name: name.into(),
-                title: String::new(),
-                description: String::new(),
-                input_schema: Arc::clone(&schema),
-                output_schema: schema,
-                plugin: "fails".into(),
-            })
-        })
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.0.subscribe()
-    }
-
-    fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {
-        Box::pin(async move {
-            let kind = invocation.arguments["kind"].as_u64().and_then(|kind| usize::try_from(kind).ok());
-            Err(every_kind().into_iter().nth(kind.expect("a number")).unwrap_or_else(|| panic!("{SECRET}")))
-        })
-    }
-}
-
-fn callers() -> BTreeMap<String, CallerConfig> {
-    let digest = TokenDigest::of("token").to_hex();
-    let text = format!("token_sha256 = '{digest}'\ntenant = 'acme'\nprincipal = 'p'\nreader_role = 'reader'");
-    BTreeMap::from([("office".to_owned(), toml::from_str(&text).expect("a caller"))])
-}
-
-fn known(config: &ServerConfig) -> Callers {
-    let access = AccessConfig { callers: callers(), ..AccessConfig::default() };
-    Callers::new(&access, config).expect("callers")
+fn fails() -> Arc<OneTool> {
+    OneTool::new("fail", |invocation: Invocation| async move {
+        let kind = invocation.arguments["kind"].as_u64().and_then(|kind| usize::try_from(kind).ok());
+        Err(every_kind().into_iter().nth(kind.expect("a number")).unwrap_or_else(|| panic!("{SECRET}")))
+    })
 }
 
 /// All replies, and whether each says why in the words that are for the caller.
@@ -174,8 +132,7 @@ fn check(replies: &[String]) {
 #[tokio::test]
 async fn over_http_no_kind_of_failure_shows_its_inner_text() {
     let config = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
-    let tools = Arc::new(Fails(watch::channel(0).0));
-    let server = serve(&config, known(&config), tools, Arc::new(AlwaysReady)).await.expect("a server");
+    let server = serve(&config, office(&config), fails(), Arc::new(AlwaysReady)).await.expect("a server");
     let mut replies = Vec::new();
     for kind in 0..=every_kind().len() {
         let version = "2026-07-28";
@@ -199,8 +156,8 @@ async fn over_http_no_kind_of_failure_shows_its_inner_text() {
 async fn over_stdio_no_kind_of_failure_shows_its_inner_text() {
     let config = ServerConfig::default();
     let metrics = Metrics::start(&TelemetryConfig::default()).expect("metrics");
-    let shared = Arc::new(Shared::new(Arc::new(Fails(watch::channel(0).0)), &config, metrics));
-    let caller = known(&config).by_name("office").expect("it");
+    let shared = Arc::new(Shared::new(fails(), &config, metrics));
+    let caller = office(&config).by_name("office").expect("it");
     let (client, server) = tokio::io::duplex(1 << 16);
     let (input, output) = tokio::io::split(server);
     let stop = CancellationToken::new();

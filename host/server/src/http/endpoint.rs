@@ -19,9 +19,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
-use super::{body, replies};
+use super::{body, cross_origin, replies};
 use crate::{
     auth::{Admitted, Callers, Challenge, KnownCaller, Refused},
     config::{ConfigError, ServerConfig},
@@ -37,22 +38,60 @@ const LIBRARY_WORDS_MAX: usize = 1024;
 pub(crate) struct Endpoint {
     access: RwLock<Arc<Access>>,
     sessions: Arc<OwnedSessions>,
-    service: StreamableHttpService<McpHandler, OwnedSessions>,
     shared: Arc<Shared>,
+    /// Ends, when cancelled, whatever is still open.
+    streams: CancellationToken,
+}
+
+/// Who may call and how, and what others are told. A request keeps the one that it began with.
+pub(crate) struct Access {
+    callers: Arc<Callers>,
+    challenge: Challenge,
+    service: StreamableHttpService<McpHandler, OwnedSessions>,
+    cross_origin: Option<CorsLayer>,
     body_bytes_max: usize,
     body_timeout: Duration,
     json_depth_max: usize,
 }
 
-/// Who may call, and what others are told. A request keeps the one that it began with.
-struct Access {
-    callers: Arc<Callers>,
-    challenge: Challenge,
+/// The library, which looks at `Host` and `Origin`.
+fn service(
+    config: &ServerConfig,
+    shared: &Arc<Shared>,
+    sessions: &Arc<OwnedSessions>,
+    streams: &CancellationToken,
+) -> Result<StreamableHttpService<McpHandler, OwnedSessions>, ConfigError> {
+    let library = StreamableHttpServerConfig::default()
+        .with_json_response(true)
+        .with_max_request_body_bytes(config.body_bytes_max)
+        .with_allowed_hosts(&config.allowed_hosts)
+        .with_allowed_origins(config.origins()?)
+        // Without this, an empty list would allow every origin.
+        .enforce_origin_validation()
+        .with_cancellation_token(streams.clone());
+    let shared = Arc::clone(shared);
+    let factory = move || {
+        let known = Exchange::caller().ok_or_else(|| std::io::Error::other("no caller"))?;
+        Ok(McpHandler::new(Arc::clone(&shared), known))
+    };
+    Ok(StreamableHttpService::new(factory, Arc::clone(sessions), library))
 }
 
 impl Access {
-    fn new(callers: Callers) -> Arc<Self> {
-        Arc::new(Self { challenge: callers.challenge(), callers: Arc::new(callers) })
+    fn new(
+        config: &ServerConfig,
+        callers: Callers,
+        service: StreamableHttpService<McpHandler, OwnedSessions>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            challenge: callers.challenge(),
+            callers: Arc::new(callers),
+            service,
+            cross_origin: cross_origin::allowed(config),
+            body_bytes_max: config.body_bytes_max,
+            body_timeout: Duration::from_secs(config.body_timeout_s),
+            json_depth_max: config.json_depth_max,
+        })
     }
 }
 
@@ -76,29 +115,9 @@ impl Endpoint {
         shared: Arc<Shared>,
         streams: CancellationToken,
     ) -> Result<Self, ConfigError> {
-        let library = StreamableHttpServerConfig::default()
-            .with_json_response(true)
-            .with_max_request_body_bytes(config.body_bytes_max)
-            .with_allowed_hosts(&config.allowed_hosts)
-            .with_allowed_origins(config.origins()?)
-            // Without this, an empty list would allow every origin.
-            .enforce_origin_validation()
-            .with_cancellation_token(streams);
-        let for_handlers = Arc::clone(&shared);
-        let factory = move || {
-            let known = Exchange::caller().ok_or_else(|| std::io::Error::other("no caller"))?;
-            Ok(McpHandler::new(Arc::clone(&for_handlers), known))
-        };
         let sessions = Arc::new(OwnedSessions::new(config));
-        Ok(Self {
-            access: RwLock::new(Access::new(callers)),
-            service: StreamableHttpService::new(factory, Arc::clone(&sessions), library),
-            sessions,
-            shared,
-            body_bytes_max: config.body_bytes_max,
-            body_timeout: Duration::from_secs(config.body_timeout_s),
-            json_depth_max: config.json_depth_max,
-        })
+        let service = service(config, &shared, &sessions, &streams)?;
+        Ok(Self { access: RwLock::new(Access::new(config, callers, service)), sessions, shared, streams })
     }
 
     /// The tenants that may be served.
@@ -115,10 +134,22 @@ impl Endpoint {
         Arc::clone(&self.access().callers)
     }
 
+    /// What web pages may do now.
+    pub(super) fn cross_origin(&self) -> Option<CorsLayer> {
+        self.access().cross_origin.clone()
+    }
+
+    /// Who may call, and how, by another configuration.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub(crate) fn renewed(&self, config: &ServerConfig, callers: Callers) -> Result<Arc<Access>, ConfigError> {
+        Ok(Access::new(config, callers, service(config, &self.shared, &self.sessions, &self.streams)?))
+    }
+
     /// From the next request on, who may call is another matter. Calls under way end as they began; sessions and
     /// streams of those who are not the same any more are closed.
-    pub(crate) fn replace_callers(&self, callers: Callers) {
-        let next = Access::new(callers);
+    pub(crate) fn replace(&self, next: Arc<Access>) {
         let before = {
             let mut access = self.access.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *access, Arc::clone(&next))
@@ -221,12 +252,13 @@ impl Endpoint {
     async fn post(&self, guest: Guest, request: Request<Body>) -> Response {
         let _busy = self.shared.busy.token();
         let (parts, body) = request.into_parts();
-        let body = match body::read(&parts.headers, body, self.body_bytes_max, self.body_timeout).await {
+        let body = match body::read(&parts.headers, body, guest.access.body_bytes_max, guest.access.body_timeout).await
+        {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
-        if body::is_deeper_than(&body, self.json_depth_max) {
-            return replies::too_deep(self.json_depth_max);
+        if body::is_deeper_than(&body, guest.access.json_depth_max) {
+            return replies::too_deep(guest.access.json_depth_max);
         }
         if guest.access.callers.has_tool_scopes()
             && let Some(tool) = called_tool(&body)
@@ -241,10 +273,10 @@ impl Endpoint {
     }
 
     async fn serve(&self, guest: Guest, request: Request<Full<Bytes>>, body: &Bytes) -> Response {
-        let Guest { access: _, known, http, share, expires } = guest;
+        let Guest { access, known, http, share, expires } = guest;
         let end = is_endless(&request).then(|| end_of_stream(&known, expires));
         let json = is_json(request.headers());
-        let (mut response, trouble) = Exchange::scope(Arc::clone(&known), self.service.handle(request)).await;
+        let (mut response, trouble) = Exchange::scope(Arc::clone(&known), access.service.handle(request)).await;
         // A stream has begun by then, and has said 200.
         if let Some(time) = http.retry_after.get()
             && is_json(response.headers())

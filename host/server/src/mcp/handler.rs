@@ -161,7 +161,7 @@ impl McpHandler {
 
     /// Waits for a place among the caller's calls, then among all calls, by turns with other tenants.
     async fn turn(&self) -> Result<(SemaphorePermit<'_>, Place), Failure> {
-        let deadline = tokio::time::Instant::now() + self.shared.queue_timeout;
+        let deadline = tokio::time::Instant::now() + self.shared.queue_timeout();
         let own = place(&self.known.calls, deadline).await.ok_or(Failure::Busy { own: true })?;
         let place = self.shared.queue.enter(&self.known.tenant, deadline).await;
         Ok((own, place.ok_or(Failure::Busy { own: false })?))
@@ -219,7 +219,7 @@ fn logged(name: &str) -> &str {
 
 impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerInfo {
-        self.shared.info.clone()
+        self.shared.info()
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {

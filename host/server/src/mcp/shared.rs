@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
 
 use rmcp::model::{Implementation, MetaObject, ServerCapabilities, ServerConfig as ServerInfo};
 use stockade_runtime::ToolInfo;
@@ -18,8 +21,7 @@ pub(crate) struct Shared {
     /// Kept to look at the version without taking part in the channel at each request.
     pub(super) changes: watch::Receiver<u64>,
     pub(crate) queue: Arc<FairQueue>,
-    pub(super) queue_timeout: Duration,
-    pub(super) info: ServerInfo,
+    adjustable: RwLock<Adjustable>,
     pub(super) result_meta: MetaObject,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
@@ -29,22 +31,34 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
 }
 
-impl Shared {
-    pub(crate) fn new(tools: Arc<dyn Tools>, config: &ServerConfig, metrics: Metrics) -> Self {
+/// What a new configuration changes.
+struct Adjustable {
+    queue_timeout: Duration,
+    info: ServerInfo,
+}
+
+impl Adjustable {
+    fn new(config: &ServerConfig) -> Self {
         let server = Implementation::new("stockade", env!("CARGO_PKG_VERSION")).with_title("Stockade");
         let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
         let mut info = ServerInfo::new(capabilities).with_server_info(server);
         info.instructions.clone_from(&config.instructions);
+        Self { queue_timeout: Duration::from_millis(config.call_queue_timeout_ms), info }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(tools: Arc<dyn Tools>, config: &ServerConfig, metrics: Metrics) -> Self {
+        let adjustable = Adjustable::new(config);
         let mut result_meta = MetaObject::new();
-        let name_and_version =
-            serde_json::json!({ "name": info.server_info.name, "version": info.server_info.version });
+        let server = &adjustable.info.server_info;
+        let name_and_version = serde_json::json!({ "name": server.name, "version": server.version });
         result_meta.insert(SERVER_INFO_KEY.to_owned(), name_and_version);
         Self {
             changes: tools.changes(),
             tools,
             queue: FairQueue::new(config.calls_max),
-            queue_timeout: Duration::from_millis(config.call_queue_timeout_ms),
-            info,
+            adjustable: RwLock::new(adjustable),
             result_meta,
             audit: Audit::default(),
             metrics,
@@ -56,6 +70,25 @@ impl Shared {
     /// The same, with a record of every call.
     pub(crate) fn recorded(self, audit: Audit) -> Self {
         Self { audit, ..self }
+    }
+
+    /// Takes another configuration, as far as it may change while the server runs.
+    pub(crate) fn adjust(&self, config: &ServerConfig) {
+        *self.adjustable.write().unwrap_or_else(PoisonError::into_inner) = Adjustable::new(config);
+        self.queue.set_places(config.calls_max);
+    }
+
+    fn adjustable(&self) -> RwLockReadGuard<'_, Adjustable> {
+        self.adjustable.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn info(&self) -> ServerInfo {
+        self.adjustable().info.clone()
+    }
+
+    /// Time that a call waits for its turn.
+    pub(super) fn queue_timeout(&self) -> Duration {
+        self.adjustable().queue_timeout
     }
 
     /// The tool named `name`, if the caller and its tenant may see it.

@@ -61,82 +61,40 @@ pub(crate) async fn serve_on(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use futures::future::BoxFuture;
     use serde_json::{Value, json};
-    use stockade_runtime::{CallError, Caller, Invocation, ToolInfo, ToolOutput};
+    use stockade_runtime::{Invocation, ToolOutput};
     use tokio::{
         io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-        sync::{Semaphore, watch},
+        sync::Semaphore,
     };
 
     use super::*;
     use crate::{
-        auth::Callers,
-        config::{AccessConfig, TelemetryConfig},
+        config::TelemetryConfig,
         telemetry::Metrics,
-        tools::Tools,
+        tools::one_tool::{OneTool, office},
     };
-
-    /// One tool, which ends when it may.
-    struct Waits {
-        begun: Semaphore,
-        may_end: Semaphore,
-        changes: watch::Sender<u64>,
-    }
-
-    impl Tools for Waits {
-        fn tools(&self, _caller: &Caller) -> Vec<Arc<ToolInfo>> {
-            Vec::new()
-        }
-
-        fn tool(&self, _caller: &Caller, name: &str) -> Option<Arc<ToolInfo>> {
-            let schema = Arc::default();
-            (name == "waits").then(|| {
-                Arc::new(ToolInfo {
-                    name: name.into(),
-                    title: String::new(),
-                    description: String::new(),
-                    input_schema: Arc::clone(&schema),
-                    output_schema: schema,
-                    plugin: "waits".into(),
-                })
-            })
-        }
-
-        fn changes(&self) -> watch::Receiver<u64> {
-            self.changes.subscribe()
-        }
-
-        fn call(&self, invocation: Invocation) -> BoxFuture<'_, Result<ToolOutput, CallError>> {
-            Box::pin(async move {
-                self.begun.add_permits(1);
-                self.may_end.acquire().await.expect("open").forget();
-                let structured = json!({ "name": invocation.caller.display_name });
-                Ok(ToolOutput { structured: structured.as_object().cloned().expect("an object"), text: None })
-            })
-        }
-    }
-
-    fn caller(config: &ServerConfig) -> Arc<KnownCaller> {
-        let text = "tenant = 'acme'\nprincipal = 'p'\nreader_role = 'reader'";
-        let callers = BTreeMap::from([("office".to_owned(), toml::from_str(text).expect("a caller"))]);
-        let access = AccessConfig { callers, ..AccessConfig::default() };
-        Callers::new(&access, config).expect("callers").by_name("office").expect("it")
-    }
 
     #[tokio::test]
     async fn a_client_is_served_as_the_configured_caller_and_a_call_finishes_when_told_to_stop() {
         let config = ServerConfig { body_bytes_max: 1000, ..ServerConfig::default() };
-        let tools =
-            Arc::new(Waits { begun: Semaphore::new(0), may_end: Semaphore::new(0), changes: watch::channel(0).0 });
+        let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (begins, ends) = (Arc::clone(&begun), Arc::clone(&may_end));
+        let tools = OneTool::new("waits", move |invocation: Invocation| {
+            let (begins, ends) = (Arc::clone(&begins), Arc::clone(&ends));
+            async move {
+                begins.add_permits(1);
+                ends.acquire().await.expect("open").forget();
+                let structured = json!({ "name": invocation.caller.display_name });
+                Ok(ToolOutput { structured: structured.as_object().cloned().expect("an object"), text: None })
+            }
+        });
         let metrics = Metrics::start(&TelemetryConfig::default()).expect("metrics");
-        let shared = Arc::new(Shared::new(Arc::clone(&tools) as _, &config, metrics));
+        let shared = Arc::new(Shared::new(tools, &config, metrics));
         let stop = CancellationToken::new();
         let (client, server) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(server);
-        let (known, stopped) = (caller(&config), stop.clone());
+        let (known, stopped) = (office(&config).by_name("office").expect("it"), stop.clone());
         let serving = tokio::spawn(async move { serve_on(input, output, &config, shared, known, stopped).await });
         let (replies, mut requests) = tokio::io::split(client);
         let mut replies = BufReader::new(replies).lines();
@@ -150,9 +108,9 @@ mod tests {
         assert_eq!(next().await.expect("JSON")["result"]["serverInfo"]["name"], "stockade");
         let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": { "name": "waits" } });
         requests.write_all(format!("{call}\n").as_bytes()).await.expect("sent");
-        tools.begun.acquire().await.expect("open").forget();
+        begun.acquire().await.expect("open").forget();
         stop.cancel();
-        tools.may_end.add_permits(1);
+        may_end.add_permits(1);
         let reply = next().await.expect("JSON");
         assert_eq!((&reply["id"], &reply["result"]["structuredContent"]["name"]), (&json!(2), &json!("office")));
         serving.await.expect("no panic");

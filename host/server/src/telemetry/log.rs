@@ -25,6 +25,8 @@ use crate::config::{ConfigError, LogConfig, LogFormat};
 pub struct LogControl {
     set: Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>,
     level: Arc<Mutex<String>>,
+    /// `STOCKADE_LOG` says the level, and not the configuration.
+    overridden: bool,
     losses: Option<file::Losses>,
 }
 
@@ -51,6 +53,14 @@ impl LogControl {
         (self.set)(filter).map_err(|_| ConfigError::value("log", "of this process is closed"))?;
         level.clone_into(&mut current);
         Ok(())
+    }
+
+    /// Takes the level of another configuration, unless `STOCKADE_LOG` overrides it.
+    ///
+    /// # Errors
+    /// As [`set_level`](Self::set_level).
+    pub(crate) fn follow(&self, config: &LogConfig) -> Result<(), ConfigError> {
+        if self.overridden { filter("log.level", &config.level).map(drop) } else { self.set_level(&config.level) }
     }
 }
 
@@ -98,6 +108,7 @@ where
     let control = LogControl {
         set: Arc::new(move |filter| handle.reload(filter)),
         level: Arc::new(Mutex::new(level.to_owned())),
+        overridden: override_level.is_some(),
         losses: file.map(LogFile::losses),
     };
     Ok((tracing_subscriber::registry().with(as_their_call).with(lines).with(traces.map(Traces::layer)), control))

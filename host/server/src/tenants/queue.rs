@@ -15,7 +15,8 @@ pub(crate) struct FairQueue {
 }
 
 struct State {
-    free: usize,
+    places: usize,
+    taken: usize,
     lanes: HashMap<Arc<str>, Lane>,
     /// The tenants that have calls waiting, in the order in which they get places. Each stands here once.
     turns: VecDeque<Arc<str>>,
@@ -47,7 +48,7 @@ impl Drop for Place {
 
 impl State {
     fn give_back(&mut self, tenant: &Arc<str>) {
-        self.free += 1;
+        self.taken = self.taken.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(tenant) {
             lane.running = lane.running.saturating_sub(1);
         }
@@ -55,7 +56,7 @@ impl State {
 
     /// The first tenant in turn that may run one more, with the first of its calls that still waits.
     fn next(&mut self) -> Option<(Arc<str>, oneshot::Sender<Place>)> {
-        while self.free > 0 {
+        while self.taken < self.places {
             let lanes = &self.lanes;
             let has_room = |tenant| lanes.get(tenant).is_none_or(|lane| lane.running < lane.running_max);
             let at = self.turns.iter().position(has_room)?;
@@ -67,7 +68,7 @@ impl State {
                 self.turns.push_back(Arc::clone(&tenant));
             }
             if let Some(call) = next {
-                self.free -= 1;
+                self.taken += 1;
                 lane.running += 1;
                 return Some((tenant, call));
             }
@@ -78,7 +79,15 @@ impl State {
 
 impl FairQueue {
     pub(crate) fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { free: places, lanes: HashMap::new(), turns: VecDeque::new() }) })
+        let state = State { places, taken: 0, lanes: HashMap::new(), turns: VecDeque::new() };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    /// From now on so many. Where more are taken, none is given out until they have come back.
+    pub(crate) fn set_places(self: &Arc<Self>, places: usize) {
+        let mut state = self.state();
+        state.places = places;
+        self.hand_out(&mut state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -207,7 +216,23 @@ mod tests {
         drop(given);
         drop(unread);
         let state = queue.state();
-        assert_eq!((state.free, state.lanes["a"].running), (1, 0));
+        assert_eq!((state.taken, state.lanes["a"].running), (0, 0));
+    }
+
+    #[test]
+    fn more_places_are_given_out_at_once_and_fewer_when_they_come_back() {
+        let queue = FairQueue::new(1);
+        let a = tenant("a", 9);
+        let mut waiting: Vec<Waiting> = (0..4).map(|_| ("a", queue.line_up(&a))).collect();
+        let mut held = Vec::new();
+        assert_eq!(served(&mut waiting, &mut held).len(), 1);
+        queue.set_places(3);
+        assert_eq!(served(&mut waiting, &mut held).len(), 2);
+        queue.set_places(1);
+        held.truncate(1);
+        assert_eq!(served(&mut waiting, &mut held).len(), 0, "one is still taken");
+        held.clear();
+        assert_eq!(served(&mut waiting, &mut held).len(), 1);
     }
 
     #[tokio::test]

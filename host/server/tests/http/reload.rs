@@ -86,6 +86,30 @@ async fn what_a_tenant_has_used_of_its_day_stays_used() {
 }
 
 #[tokio::test]
+async fn what_a_tenant_has_used_of_its_minute_stays_used() {
+    let server = TestServer::start().await;
+    let limited = |calls: u32| {
+        let mut access = access_of([caller("north", "acme"), caller("south", "acme")]);
+        let limits = TenantConfig { calls_per_minute_max: Some(calls), ..TenantConfig::default() };
+        access.tenants.insert("acme".into(), limits);
+        access
+    };
+    let call = async || {
+        let reply = server.north().modern("tools/call", json!({ "name": "echo" })).send().await.expect("a reply");
+        reply.status()
+    };
+    server.running.replace_callers(&limited(3)).expect("callers");
+    assert_eq!((call().await, call().await), (StatusCode::OK, StatusCode::OK));
+    server.running.replace_callers(&limited(5)).expect("callers");
+    for _ in 0..3 {
+        assert_eq!(call().await, StatusCode::OK, "five less two");
+    }
+    assert_eq!(call().await, StatusCode::TOO_MANY_REQUESTS);
+    server.running.replace_callers(&limited(2)).expect("callers");
+    assert_eq!(call().await, StatusCode::TOO_MANY_REQUESTS, "and not a fresh minute");
+}
+
+#[tokio::test]
 async fn wrong_callers_change_nothing() {
     let server = TestServer::start().await;
     let session = server.north().session().await;

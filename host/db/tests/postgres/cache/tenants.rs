@@ -1,31 +1,20 @@
 //! One tenant never gets another's entry.
+use rand::{RngExt, SeedableRng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
 use stockade_db::{Identity, SessionLimits, SqlScope, Value};
 
 use super::{TTL_S, bed, stats};
 use crate::bed::sql_with;
 
-/// Numbers that look random and are the same at every run (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.roll(choices.len())].clone()
-    }
+fn of<T: Clone>(choice: Option<&T>) -> T {
+    choice.expect("there is a choice").clone()
 }
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn whoever_asks_gets_what_the_database_would_give_them() {
     let bed = bed().await;
-    let mut dice = Dice(20_261_124);
+    let mut dice = ChaCha8Rng::seed_from_u64(20_261_124);
     let statements = [
         ("SELECT min(id), max(id), count(*) FROM app.notes WHERE id <> $1", vec![Value::Integer(1)]),
         ("SELECT min(id), max(id), count(*) FROM app.notes WHERE id <> $1", vec![Value::Integer(150)]),
@@ -35,14 +24,14 @@ async fn whoever_asks_gets_what_the_database_would_give_them() {
     for _ in 0..400 {
         // Names that could run into each other, and tenants who see nothing.
         let identity = Identity {
-            tenant: dice.of(&["a", "b", "ab", "A"]).parse().unwrap(),
-            principal: dice.of(&["a", "b", "ba"]).parse().unwrap(),
-            roles: dice.of(&[vec![], vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]]),
-            reader_role: dice.of(&["test_reader", "test_reader_two"]).parse().unwrap(),
+            tenant: of(["a", "b", "ab", "A"].choose(&mut dice)).parse().unwrap(),
+            principal: of(["a", "b", "ba"].choose(&mut dice)).parse().unwrap(),
+            roles: of([vec![], vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]].choose(&mut dice)),
+            reader_role: of(["test_reader", "test_reader_two"].choose(&mut dice)).parse().unwrap(),
         };
-        let (text, parameters) = dice.of(&statements);
+        let (text, parameters) = of(statements.choose(&mut dice));
         let mut limits: SessionLimits = limits();
-        limits.cache.plugin_digest = [dice.roll(2) as u8; 32];
+        limits.cache.plugin_digest = [dice.random_range(0..2); 32];
         let session = bed.database.session(identity, limits);
         let statement = sql_with(text, parameters);
         let asked = session.query_cached(statement.clone(), 100, TTL_S).await.unwrap();
