@@ -23,6 +23,7 @@ use crate::{
     cluster::{self, Cluster, PRODUCTS, TestDatabase, open_to_traverse},
     environment::Environment,
     process::HostFiles,
+    replicated::Replicated,
 };
 
 /// What the reference plugins ask for, and `hostile` of `tests/guests` with them.
@@ -125,17 +126,17 @@ impl TestAppBuilder {
 
     /// Start it.
     pub async fn start(self) -> TestApp {
-        let HostFiles { folder, database } = self.files().await;
-        let database = database.expect("of the tests' cluster");
-        let file = folder.path().join("stockade.toml");
-        let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
-        let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
-        // Whoever wants the lines keeps them by a log of their own.
-        let log = telemetry::subscriber(&LogConfig::default(), None, false, std::io::sink, None, None);
-        let (log, level) = log.expect("a level");
-        let app = app.logging(level);
-        let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
-        TestApp { database, app, server, folder, _log: Box::new(log) }
+        let files = self.files().await;
+        TestApp::over(files).await
+    }
+
+    /// Start it over these servers: the schema, and no data.
+    pub async fn start_over(self, servers: &Replicated) -> TestApp {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = servers.database();
+        let settings = format!("{}\nreplicas = [\"{}\"]", at_url(&database), servers.standby_url());
+        self.write(folder.path(), &settings, "", &Environment::read());
+        TestApp::over(HostFiles { folder, database: Some(database) }).await
     }
 
     /// What a process needs that serves from a database of the tests' cluster.
@@ -240,6 +241,19 @@ impl TestApp {
     /// All reference plugins, default limits.
     pub async fn start() -> Self {
         TestAppBuilder::default().start().await
+    }
+
+    async fn over(HostFiles { folder, database }: HostFiles) -> Self {
+        let database = database.expect("a database that is there");
+        let file = folder.path().join("stockade.toml");
+        let config = Config::load(&file).unwrap_or_else(|e| panic!("{e}"));
+        let app = App::start(config).await.unwrap_or_else(|e| panic!("{e}"));
+        // Whoever wants the lines keeps them by a log of their own.
+        let log = telemetry::subscriber(&LogConfig::default(), None, false, std::io::sink, None, None);
+        let (log, level) = log.expect("a level");
+        let app = app.logging(level);
+        let server = app.serve().await.unwrap_or_else(|e| panic!("{e}"));
+        Self { database, app, server, folder, _log: Box::new(log) }
     }
 
     /// One that differs.

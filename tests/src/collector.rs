@@ -9,7 +9,7 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, KeyValue, any_value},
-    metrics::v1::{Metric, metric, number_data_point},
+    metrics::v1::{AggregationTemporality, Metric, metric, number_data_point},
     trace::v1::Span,
 };
 use prost::Message as _;
@@ -62,6 +62,17 @@ impl Collector {
     /// The names of all metrics.
     pub fn metric_names(&self) -> Vec<String> {
         lock(&self.kept).metrics.iter().map(|metric| metric.name.clone()).collect()
+    }
+
+    /// Whether a histogram counts from the start on, and not from one time that it is sent to the next.
+    pub fn is_cumulative(&self, name: &str) -> bool {
+        let kept = lock(&self.kept);
+        kept.metrics.iter().filter(|metric| metric.name == name).all(|metric| match &metric.data {
+            Some(metric::Data::Histogram(histogram)) => {
+                histogram.aggregation_temporality() == AggregationTemporality::Cumulative
+            }
+            other => panic!("{other:?}"),
+        })
     }
 
     /// What a metric last said, of all its series that have these attributes: of a counter its value, of a

@@ -18,6 +18,7 @@ mod environment;
 mod log;
 mod process;
 mod raw;
+mod replicated;
 mod responder;
 mod signer;
 
@@ -29,5 +30,6 @@ pub use environment::Environment;
 pub use log::Log;
 pub use process::{HostFiles, HostProcess, stockade};
 pub use raw::{raw_described, raw_guest, raw_guest_with, raw_manifest};
+pub use replicated::Replicated;
 pub use responder::Responder;
 pub use signer::Signer;

@@ -65,7 +65,14 @@ impl HostFiles {
 
     /// Start a host, and wait until it serves.
     pub async fn start(&self) -> HostProcess {
-        self.start_logging_to(&self.log()).await
+        self.start_among(&[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub async fn start_among(&self, variables: &[(&str, &str)]) -> HostProcess {
+        let mut host = command(binary());
+        host.envs(variables.iter().copied());
+        self.start_by(host, &self.log()).await
     }
 
     fn log(&self) -> PathBuf {

@@ -198,6 +198,8 @@ impl QueryCache {
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
+        // What has come in and gone counts once the cache has looked at it, which it does when it is used.
+        self.memory.run_pending_tasks();
         let counters = &self.counters;
         CacheStats {
             hits: counters.hits.get(),
@@ -214,6 +216,9 @@ impl QueryCache {
             tier_stores: counters.tier_stores.get(),
             tier_errors: counters.tier_errors.get(),
             tier_refusals: counters.tier_refusals.get(),
+            tier_commands: counters.tier_commands.get(),
+            tier_us: counters.tier_us.get(),
+            tiered: self.tier.is_some(),
             tier_connected: self.tier.as_ref().is_some_and(Tier::connected),
         }
     }

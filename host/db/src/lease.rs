@@ -173,7 +173,7 @@ impl Lease {
         name = "query",
         level = "trace",
         skip_all,
-        fields(otel.kind = "client", db.system.name = "postgresql", stockade.statement = fingerprint(sql))
+        fields(otel.kind = "client", db.system.name = "postgresql", stockade.statement = &*self.database.fingerprint(sql).id)
     )]
     pub(crate) async fn declare(
         &mut self,
@@ -322,12 +322,6 @@ impl Drop for Lease {
         // In the call's span: what goes wrong here is logged with its id.
         runtime.spawn(ending.in_current_span());
     }
-}
-
-/// What traces show of a statement: enough to know it again, and nothing of what it says.
-fn fingerprint(sql: &str) -> String {
-    use sha2::Digest as _;
-    hex::encode(sha2::Sha256::digest(sql)).chars().take(16).collect()
 }
 
 /// Time-outs, the signed context, the path and the role, all for this transaction alone, and a planner

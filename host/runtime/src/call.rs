@@ -87,3 +87,33 @@ pub struct ToolInfo {
     /// The plugin that it belongs to.
     pub plugin: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_neither_arguments_nor_results() {
+        let map = || json!({ "a": "mark" }).as_object().cloned().expect("an object");
+        let output = ToolOutput { structured: map(), text: Some("mark".to_owned()) };
+        assert_eq!(format!("{output:?}"), "ToolOutput(…)");
+        let identity = stockade_db::Identity {
+            tenant: "acme".parse().expect("a tenant"),
+            principal: "p".parse().expect("a principal"),
+            roles: Vec::new(),
+            reader_role: "reader".parse().expect("a role"),
+        };
+        let invocation = Invocation {
+            caller: Arc::new(Caller { identity, display_name: "P".to_owned(), time_zone: "UTC".to_owned() }),
+            tool: "t".to_owned(),
+            arguments: map(),
+            request_id: "r-1".to_owned(),
+            progress: None,
+            report: CallReport::default(),
+        };
+        let shown = format!("{invocation:?}");
+        assert!(shown.contains("r-1") && !shown.contains("mark"), "{shown}");
+    }
+}

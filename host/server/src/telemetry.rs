@@ -40,7 +40,7 @@ impl Telemetry {
     ) -> Result<Self, ConfigError> {
         let terminal = std::io::stderr().is_terminal();
         let traces = telemetry.otlp.as_ref().map(Traces::start).transpose()?;
-        let file = log.file.as_ref().map(|path| LogFile::open(path, log.files_max)).transpose()?;
+        let file = log.file.as_ref().map(|path| LogFile::open(path, log.file_bytes_max, log.files_max)).transpose()?;
         let (subscriber, control) =
             subscriber(log, override_level, terminal, std::io::stderr, file.as_ref(), traces.as_ref())?;
         subscriber.try_init().map_err(|_| ConfigError::value("log", "cannot be started twice in one process"))?;

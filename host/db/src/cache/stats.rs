@@ -8,7 +8,7 @@ pub struct CacheStats {
     pub hits: u64,
     /// Answers that had to be asked for.
     pub misses: u64,
-    /// Answers that waited for another's identical query and shared its result.
+    /// Answers that waited for another's identical query.
     pub joins: u64,
     /// Answers asked for past the cache: the statement cannot be kept, or versions were not known.
     pub bypasses: u64,
@@ -32,6 +32,12 @@ pub struct CacheStats {
     pub tier_errors: u64,
     /// Values from Redis that no host had sealed for their entry, or that had expired.
     pub tier_refusals: u64,
+    /// Commands that Redis was sent, those included by which the host sees whether it answers.
+    pub tier_commands: u64,
+    /// Microseconds that these took together, those without an answer included.
+    pub tier_us: u64,
+    /// Whether there is a Redis: without `[cache.redis]` all of `tier_…` is nothing.
+    pub tiered: bool,
     /// Whether Redis answers. While it does not, it is not asked.
     pub tier_connected: bool,
 }
@@ -49,6 +55,8 @@ pub(super) struct Counters {
     pub(super) tier_stores: Counter,
     pub(super) tier_errors: Counter,
     pub(super) tier_refusals: Counter,
+    pub(super) tier_commands: Counter,
+    pub(super) tier_us: Counter,
 }
 
 #[derive(Default)]
@@ -56,7 +64,11 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn up(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> u64 {

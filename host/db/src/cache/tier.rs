@@ -4,7 +4,7 @@
 //! answered in time drops the connection; from then on nobody waits at all, until a task of its own has a
 //! connection that answers again. What comes back is believed only where its seal opens.
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError};
@@ -134,8 +134,11 @@ impl Shared {
     /// The answer, where there is one in time.
     async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
         let mut connection = self.connection()?;
-        let asked = command.query_async::<T>(&mut connection);
-        match tokio::time::timeout(self.timeout(), asked).await {
+        let asked = Instant::now();
+        let answer = tokio::time::timeout(self.timeout(), command.query_async::<T>(&mut connection)).await;
+        self.counters.tier_commands.up();
+        self.counters.tier_us.add(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
+        match answer {
             Ok(Ok(answer)) => return Some(answer),
             // It answered, and refuses: it is full, or loading.
             Ok(Err(error)) if is_refusal(&error) => tracing::debug!(kind = ?error.kind(), "Redis refused a command"),

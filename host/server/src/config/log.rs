@@ -13,15 +13,20 @@ pub struct LogConfig {
     pub level: String,
     /// How lines look on standard error. Default `auto`.
     pub format: LogFormat,
-    /// A file that gets every line too, as JSON: a new one each day (UTC), `FILE.YYYY-MM-DD`. Default none.
+    /// A file that gets every line too, as JSON: a new one each day (UTC), `FILE.YYYY-MM-DD`, and each time that
+    /// one is full, `FILE.YYYY-MM-DD.1` and so on. Default none.
     pub file: Option<PathBuf>,
+    /// A file that would be longer is full, in bytes; a line that alone is longer has a file of its own. Default
+    /// 104857600, 4096 at least.
+    pub file_bytes_max: u64,
     /// Files that are kept, the oldest is removed. Default 14.
     pub files_max: usize,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto, file: None, files_max: 14 }
+        let (level, format) = ("info".to_owned(), LogFormat::Auto);
+        Self { level, format, file: None, file_bytes_max: 100 << 20, files_max: 14 }
     }
 }
 
@@ -33,6 +38,9 @@ impl LogConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.files_max == 0 || self.files_max > 3_650 {
             return Err(ConfigError::value("log.files_max", "must lie between 1 and 3650"));
+        }
+        if self.file_bytes_max < 4_096 {
+            return Err(ConfigError::value("log.file_bytes_max", "must be 4096 or more"));
         }
         Ok(())
     }

@@ -235,6 +235,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TokenDigest;
 
     const MINIMAL: &str = r#"
         [database]
@@ -268,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn debug_output_has_no_secret() {
+        let digest = TokenDigest::of("a-token").to_hex();
+        let text = MINIMAL.replacen("[callers.office]", &format!("[callers.office]\ntoken_sha256 = '{digest}'"), 1);
+        let otlp = "[telemetry.otlp]\nendpoint = 'http://login:hunter2@127.0.0.1:4318'";
+        let config = load(&format!("{text}\n{otlp}")).expect("a configuration");
+        let shown = format!("{:?} {:?} {:?}", config.database, config.access, config.telemetry);
+        assert!(shown.contains("office") && !shown.contains("hunter2") && !shown.contains(&digest), "{shown}");
+    }
+
+    #[test]
     fn a_minimal_file_has_defaults_and_paths_of_its_own_folder() {
         let config = load(MINIMAL).expect("a configuration");
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8808");
@@ -291,6 +302,7 @@ mod tests {
             ("[database]", "[audit]\nrequired = true\ndatabase = false\n[database]", "audit.required"),
             ("[database]", "[audit]\nqueue_max = 0\n[database]", "audit.queue_max"),
             ("[database]", "[log]\nfiles_max = 0\n[database]", "log.files_max"),
+            ("[database]", "[log]\nfile_bytes_max = 4095\n[database]", "log.file_bytes_max"),
             ("[database]", "[telemetry]\ntenants_max = 1001\n[database]", "telemetry.tenants_max"),
             (
                 "[database]",

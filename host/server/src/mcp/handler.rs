@@ -1,5 +1,6 @@
 use std::{
     borrow::Cow,
+    future::ready,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
 };
@@ -9,8 +10,14 @@ use opentelemetry::Context;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerConfig as ServerInfo, SubscriptionFilter, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
+        CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestMethod,
+        GetPromptRequestParams, GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsRequestMethod,
+        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestMethod,
+        ReadResourceRequestParams, ReadResourceResponse, ServerConfig as ServerInfo, SetLevelRequestMethod,
+        SubscribeRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestMethod,
+        UnsubscribeRequestParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -36,6 +43,8 @@ const VERSIONS: &[ProtocolVersion] =
 /// Methods that are implemented. A request with one of these names reaches `on_custom_request` only
 /// when its parameters do not have the method's form.
 const METHODS: &[&str] = &["initialize", "ping", "server/discover", "subscriptions/listen", "tools/call", "tools/list"];
+/// What metrics call all methods that this server does not have, as OpenTelemetry's conventions do.
+const OTHER: &str = "_OTHER";
 /// Characters of an unknown tool's name that are logged.
 const TOOL_NAME_LOGGED_MAX: usize = 64;
 
@@ -140,6 +149,22 @@ impl McpHandler {
         self.shared.metrics.begin(method, tool, transport, version.map(ProtocolVersion::as_str))
     }
 
+    /// Counts and times a request that is no call.
+    async fn counted<T>(
+        &self,
+        method: &'static str,
+        context: &RequestContext<RoleServer>,
+        answer: impl Future<Output = Result<T, ErrorData>>,
+    ) -> Result<T, ErrorData> {
+        let mut operation = self.begin(method, None, context);
+        let answer = answer.await;
+        operation.end(match &answer {
+            Ok(_) => Ended::Done,
+            Err(error) => Ended::Refused { error: error_type(error.code) },
+        });
+        answer
+    }
+
     /// Whether the tenant may make a call now, and the caller may make this one.
     fn admit(&self, tool: &str, exists: bool, context: &RequestContext<RoleServer>) -> Result<(), Failure> {
         let http = HttpSide::of(context);
@@ -209,6 +234,17 @@ fn traced(tool: Option<&ToolInfo>, request_id: &str, operation: &Operation, pare
     span
 }
 
+/// A protocol error's code, as a label.
+fn error_type(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::INVALID_REQUEST => "-32600",
+        ErrorCode::METHOD_NOT_FOUND => "-32601",
+        ErrorCode::INVALID_PARAMS => "-32602",
+        ErrorCode::INTERNAL_ERROR => "-32603",
+        _ => OTHER,
+    }
+}
+
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
@@ -217,7 +253,30 @@ fn logged(name: &str) -> &str {
     name.char_indices().nth(TOOL_NAME_LOGGED_MAX).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }
 
+/// Methods of the protocol that this server does not have: answered as the library would, and counted.
+macro_rules! not_here {
+    ($($(#[$attribute:meta])? $name:ident($params:ty) -> $result:ty, $method:ty;)+) => {$(
+        $(#[$attribute])?
+        async fn $name(&self, _: $params, context: RequestContext<RoleServer>) -> Result<$result, ErrorData> {
+            self.counted(OTHER, &context, ready(Err(ErrorData::method_not_found::<$method>()))).await
+        }
+    )+};
+}
+
 impl ServerHandler for McpHandler {
+    not_here! {
+        complete(CompleteRequestParams) -> CompleteResult, CompleteRequestMethod;
+        #[expect(deprecated, reason = "clients of the older revisions may ask")]
+        set_level(rmcp::model::SetLevelRequestParams) -> (), SetLevelRequestMethod;
+        get_prompt(GetPromptRequestParams) -> GetPromptResponse, GetPromptRequestMethod;
+        list_prompts(Option<PaginatedRequestParams>) -> ListPromptsResult, ListPromptsRequestMethod;
+        list_resources(Option<PaginatedRequestParams>) -> ListResourcesResult, ListResourcesRequestMethod;
+        list_resource_templates(Option<PaginatedRequestParams>) -> ListResourceTemplatesResult, ListResourceTemplatesRequestMethod;
+        read_resource(ReadResourceRequestParams) -> ReadResourceResponse, ReadResourceRequestMethod;
+        subscribe(SubscribeRequestParams) -> (), SubscribeRequestMethod;
+        unsubscribe(UnsubscribeRequestParams) -> (), UnsubscribeRequestMethod;
+    }
+
     fn get_info(&self) -> ServerInfo {
         self.shared.info()
     }
@@ -226,22 +285,41 @@ impl ServerHandler for McpHandler {
         Cow::Borrowed(VERSIONS)
     }
 
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        self.counted("initialize", &context, ready(self.negotiate_initialize(&request))).await
+    }
+
+    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.counted("ping", &context, ready(Ok(()))).await
+    }
+
+    async fn discover(&self, context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let result = DiscoverResult::from_server_info(VERSIONS.to_vec(), self.get_info());
+        self.counted("server/discover", &context, ready(Ok(result))).await
+    }
+
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if request.is_some_and(|params| params.cursor.is_some()) {
-            return Err(ErrorData::invalid_params("Unknown cursor: the list of tools has one page", None));
-        }
-        let mut operation = self.begin("tools/list", None, &context);
-        operation.end(Ended::Done);
-        let tools = lists::tools_of(&self.shared, &self.known);
-        let mut result = ListToolsResult::with_all_items(Vec::clone(&tools));
-        if is_modern(&context) {
-            result.meta = Some(self.shared.result_meta.clone());
-        }
-        Ok(result)
+        let answer = async {
+            if request.is_some_and(|params| params.cursor.is_some()) {
+                return Err(ErrorData::invalid_params("Unknown cursor: the list of tools has one page", None));
+            }
+            let tools = lists::tools_of(&self.shared, &self.known);
+            let mut result = ListToolsResult::with_all_items(Vec::clone(&tools));
+            if is_modern(&context) {
+                result.meta = Some(self.shared.result_meta.clone());
+            }
+            Ok(result)
+        };
+        self.counted("tools/list", &context, answer).await
     }
 
     async fn call_tool(
@@ -287,8 +365,8 @@ impl ServerHandler for McpHandler {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        notify::tell_subscription(&self.shared, &self.known, self.seen, &context).await;
-        Ok(())
+        let told = notify::tell_subscription(&self.shared, &self.known, self.seen, &context).map(Ok);
+        self.counted("subscriptions/listen", context.request_context(), told).await
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
@@ -304,12 +382,16 @@ impl ServerHandler for McpHandler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        if METHODS.contains(&request.method.as_str()) {
-            let message = format!("Invalid params: they do not have the form that `{}` takes", request.method);
-            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
-        }
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "Method not found", None))
+        let method = METHODS.iter().copied().find(|method| *method == request.method);
+        let error = match method {
+            Some(method) => {
+                let message = format!("Invalid params: they do not have the form that `{method}` takes");
+                ErrorData::new(ErrorCode::INVALID_PARAMS, message, None)
+            }
+            None => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "Method not found", None),
+        };
+        self.counted(method.unwrap_or(OTHER), &context, ready(Err(error))).await
     }
 }

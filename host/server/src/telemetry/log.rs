@@ -2,6 +2,7 @@
 //! belongs to the protocol under `stockade stdio`), and in a file where one is configured.
 
 mod file;
+mod rolling;
 mod spans;
 
 pub use file::LogFile;

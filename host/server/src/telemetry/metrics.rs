@@ -3,10 +3,13 @@
 //! The instruments are OpenTelemetry's. Everything is recorded once, however many readers there are; the
 //! names are those of the conventions for MCP where these have one, and begin with `stockade` elsewhere.
 
+mod cache;
 mod call;
 mod database;
 mod instruments;
 mod names;
+mod readings;
+mod replicas;
 
 pub(crate) use call::{Ended, Operation};
 

@@ -1,15 +1,17 @@
 //! What leaves by OTLP: protobuf over HTTP, by the same client library as all else.
 //!
-//! The exporters run on threads of their own and wait there; the requests run on the server's runtime.
+//! The exporters run on threads of their own and wait there; the requests run on the server's runtime. What the
+//! exporters would read from the environment (`OTEL_…`) is said here, or taken out of the request again.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::Resource;
+use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{Resource, metrics::Temporality};
 use tokio::runtime::Handle;
 
 use crate::config::{ConfigError, OtlpConfig};
@@ -25,13 +27,14 @@ pub(super) fn resource() -> Resource {
 
 pub(super) fn spans(config: &OtlpConfig) -> Result<SpanExporter, ConfigError> {
     let exporter = SpanExporter::builder().with_http().with_http_client(Sender::new(config)?);
-    let exporter = exporter.with_endpoint(config.address("v1/traces")?).with_headers(headers(config)?);
+    let exporter = exporter.with_endpoint(config.address("v1/traces")?).with_protocol(Protocol::HttpBinary);
     exporter.with_timeout(config.timeout()).build().map_err(|_| wrong_endpoint())
 }
 
 pub(super) fn metrics(config: &OtlpConfig) -> Result<MetricExporter, ConfigError> {
     let exporter = MetricExporter::builder().with_http().with_http_client(Sender::new(config)?);
-    let exporter = exporter.with_endpoint(config.address("v1/metrics")?).with_headers(headers(config)?);
+    let exporter = exporter.with_endpoint(config.address("v1/metrics")?).with_protocol(Protocol::HttpBinary);
+    let exporter = exporter.with_temporality(Temporality::Cumulative);
     exporter.with_timeout(config.timeout()).build().map_err(|_| wrong_endpoint())
 }
 
@@ -40,22 +43,19 @@ fn wrong_endpoint() -> ConfigError {
 }
 
 /// What the collector wants to see: a token, mostly, and so not in the configuration itself.
-fn headers(config: &OtlpConfig) -> Result<HashMap<String, String>, ConfigError> {
-    config.headers_file.as_deref().map(read_headers).transpose().map(Option::unwrap_or_default)
-}
-
-fn read_headers(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
+fn read_headers(path: &Path) -> Result<HeaderMap, ConfigError> {
     const KEY: &str = "telemetry.otlp.headers_file";
     let text =
         std::fs::read_to_string(path).map_err(|error| ConfigError::value(KEY, format!("cannot be read: {error}")))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            let header = line.split_once(':').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()));
-            let header = header.filter(|(name, value)| {
-                http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
+            let header = line.split_once(':').and_then(|(name, value)| {
+                let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+                let mut value = HeaderValue::from_str(value.trim()).ok()?;
+                value.set_sensitive(true);
+                Some((name, value))
             });
-            let header = header.map(|(name, value)| (name, value.to_owned()));
             // The line may be a secret.
             header.ok_or_else(|| ConfigError::value(KEY, format!("line {}: expected `name: value`", index + 1)))
         })
@@ -66,6 +66,7 @@ fn read_headers(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
 #[derive(Debug)]
 struct Sender {
     client: reqwest::Client,
+    headers: HeaderMap,
     runtime: Handle,
 }
 
@@ -81,13 +82,17 @@ impl Sender {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|_| ConfigError::value("telemetry.otlp", "cannot be sent: no HTTP client can be made"))?;
-        Ok(Self { client, runtime: Handle::current() })
+        let mut headers = config.headers_file.as_deref().map(read_headers).transpose()?.unwrap_or_default();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        Ok(Self { client, headers, runtime: Handle::current() })
     }
 }
 
 #[async_trait]
 impl HttpClient for Sender {
-    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+    async fn send_bytes(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        // The exporter's own have in them what OTEL_EXPORTER_OTLP_HEADERS says.
+        request.headers_mut().clone_from(&self.headers);
         let (client, request) = (self.client.clone(), reqwest::Request::try_from(request)?);
         let sent = self.runtime.spawn(async move {
             let mut response = client.execute(request).await?;

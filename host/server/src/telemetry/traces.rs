@@ -12,7 +12,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanLimits},
 };
 use rmcp::{RoleServer, service::RequestContext};
 use tracing::{Metadata, Span, Subscriber};
@@ -52,6 +52,8 @@ impl Traces {
             .with_resource(otlp::resource())
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sampling_ratio))))
             .with_span_processor(spans)
+            // The default would read the environment.
+            .with_span_limits(SpanLimits::default())
             .build();
         Ok(Self { provider, timeout: Duration::from_millis(config.timeout_ms) })
     }

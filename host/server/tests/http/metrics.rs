@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use crate::{client::last, harness::TestServer, stub::wait_for};
+use crate::{
+    client::{Stream, last},
+    harness::TestServer,
+    stub::wait_for,
+};
 
 /// Each family of the text with its type, and each series with its value.
 pub(crate) struct Exposed {
@@ -104,6 +108,61 @@ async fn each_request_is_counted_once_by_the_conventions_names() {
     }
     assert_eq!(found.types["mcp_server_operation_duration_seconds"], "histogram");
     assert_eq!(found.sum("target_info", &[("service_name", "stockade")]), 1.0);
+}
+
+/// Every method that is answered has a series, and what clients make up has one together.
+#[tokio::test]
+async fn each_method_is_counted_and_all_unknown_ones_are_one() {
+    let server = TestServer::start().await;
+    let client = server.north();
+    let send = async |method: &str, params| {
+        client.modern(method, params).send().await.expect("a reply").text().await.expect("a body")
+    };
+    for method in ["server/discover", "tools/list", "tools/destroy", "made/up", "prompts/list", "resources/list"] {
+        send(method, json!({})).await;
+    }
+    send("logging/setLevel", json!({ "level": "debug" })).await;
+    send("tools/list", json!({ "cursor": "x" })).await;
+    send("tools/call", json!({ "name": "echo", "arguments": 5 })).await;
+    let session = client.session().await;
+    session.request("ping", json!({})).await.text().await.expect("a body");
+    let mut stream = Stream::of(
+        client.modern("subscriptions/listen", json!({ "notifications": {} })).send().await.expect("a reply"),
+    );
+    stream.next().await.expect("an acknowledgement");
+    drop(stream);
+    let listened = async {
+        while metrics(&server).sum(COUNT, &[("mcp_method_name", "subscriptions/listen")]) < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), listened).await.expect("it is counted at its end");
+
+    let found = metrics(&server);
+    for (method, error, count) in [
+        ("initialize", None, 1.0),
+        ("ping", None, 1.0),
+        ("server/discover", None, 1.0),
+        ("subscriptions/listen", None, 1.0),
+        ("tools/list", None, 2.0),
+        ("tools/list", Some("-32602"), 1.0),
+        ("tools/call", Some("-32602"), 1.0),
+        ("_OTHER", Some("-32601"), 5.0),
+        ("_OTHER", None, 5.0),
+    ] {
+        let labels: Vec<_> =
+            [("mcp_method_name", method)].into_iter().chain(error.map(|e| ("error_type", e))).collect();
+        assert_eq!(found.sum(COUNT, &labels), count, "{labels:?} in {:?}", found.series);
+    }
+    let versions = [("initialize", "2025-11-25"), ("ping", "2025-11-25"), ("server/discover", "2026-07-28")];
+    for (method, version) in versions {
+        let labels = [("mcp_method_name", method), ("mcp_protocol_version", version), ("network_transport", "tcp")];
+        assert_eq!(found.sum(COUNT, &labels), 1.0, "{labels:?} in {:?}", found.series);
+    }
+    assert_eq!(found.sum("stockade_errors_total", &[]), 0.0, "errors are of calls");
+    for made_up in ["made", "destroy", "prompts"] {
+        assert!(!found.series.keys().any(|series| series.contains(made_up)), "{made_up} in {:?}", found.series);
+    }
 }
 
 #[tokio::test]

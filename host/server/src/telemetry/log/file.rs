@@ -1,4 +1,4 @@
-//! The log in a file: a new one each day, a bounded number kept.
+//! The log in files, which are written behind the callers' backs.
 //!
 //! A thread writes it. Callers never wait for the disk: lines go into a bounded queue, and what finds no
 //! room there, or no room on the disk, is lost and counted.
@@ -13,11 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing_appender::{
-    non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard},
-    rolling::{RollingFileAppender, Rotation},
-};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
+use super::rolling::Rolling;
 use crate::config::ConfigError;
 
 /// Lines that wait for the disk; further ones are lost.
@@ -33,18 +31,16 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `PATH.YYYY-MM-DD`, of which at most `files_max` are kept.
+    /// Opens `PATH.YYYY-MM-DD`: a new one each day, and each time that one is as long as `file_bytes_max`. At most
+    /// `files_max` are kept.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn open(path: &Path, files_max: usize) -> Result<Self, ConfigError> {
+    pub fn open(path: &Path, file_bytes_max: u64, files_max: usize) -> Result<Self, ConfigError> {
         let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| ConfigError::value("log.file", "must name a file"))?;
-        let file = RollingFileAppender::builder()
-            .rotation(Rotation::DAILY)
-            .filename_prefix(name)
-            .max_log_files(files_max)
-            .build(path.parent().unwrap_or(Path::new(".")))
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = Rolling::open(folder, name, file_bytes_max, files_max)
             .map_err(|error| ConfigError::value("log.file", format!("cannot be written: {error}")))?;
         Ok(Self::over(file))
     }
@@ -150,20 +146,5 @@ mod tests {
         drop((writer, file));
         assert_eq!(String::from_utf8(disk.0.lock().expect("no panic").1.clone()).expect("text"), "written\n");
         assert_eq!(losses.lines(), 100);
-    }
-
-    #[test]
-    fn so_many_files_are_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for day in ["2026-01-01", "2026-01-02", "2026-01-03"] {
-            std::fs::write(folder.path().join(format!("stockade.log.{day}")), "old").expect("a file");
-        }
-        let file = LogFile::open(&folder.path().join("stockade.log"), 2).expect("a file");
-        file.writer().write_all(b"a line\n").expect("written");
-        drop(file);
-        let names = std::fs::read_dir(folder.path()).expect("a folder");
-        let texts: Vec<_> = names.map(|entry| std::fs::read_to_string(entry.expect("an entry").path())).collect();
-        assert!(texts.iter().any(|text| text.as_ref().is_ok_and(|text| text == "a line\n")), "{texts:?}");
-        assert!(texts.len() <= 2, "{texts:?}");
     }
 }

@@ -29,6 +29,11 @@ pub(crate) enum Ended {
         /// By what the plugin was stopped, where it was.
         stopped: Option<StopKind>,
     },
+    /// A request that was no call, with a protocol error.
+    Refused {
+        /// Its code.
+        error: &'static str,
+    },
     /// Nobody waited for its end.
     Cancelled,
 }
@@ -64,7 +69,7 @@ impl Operation {
     pub(crate) fn error(&self) -> Option<(&'static str, &'static str)> {
         match self.ended {
             Ended::Failed { error, code, .. } => Some((error, code)),
-            Ended::Done | Ended::Cancelled => None,
+            Ended::Done | Ended::Refused { .. } | Ended::Cancelled => None,
         }
     }
 
@@ -119,6 +124,7 @@ impl Drop for Operation {
         attributes.extend(self.tool.as_ref().map(|tool| KeyValue::new(key::TOOL, tool.name.clone())));
         match self.ended {
             Ended::Done => {}
+            Ended::Refused { error } => attributes.push(KeyValue::new(key::ERROR, error)),
             Ended::Cancelled => attributes.push(KeyValue::new(key::ERROR, "cancelled")),
             Ended::Failed { error, code, fault, limit, stopped } => {
                 attributes.extend([KeyValue::new(key::ERROR, error), KeyValue::new(key::CODE, code)]);

@@ -1,14 +1,11 @@
-//! What the database's pools are doing, read when somebody looks.
+//! What the database's pools are doing.
 
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use stockade_db::{BreakerState, Database, DatabaseStats};
 
-use super::{Metrics, instruments::key};
+use super::{Metrics, instruments::key, readings::Reading};
 
-/// What only grows: name, unit, words, and where it stands.
-type Count = (&'static str, &'static str, &'static str, fn(&DatabaseStats) -> u64);
-
-const COUNTS: [Count; 7] = [
+const COUNTS: [Reading<DatabaseStats>; 7] = [
     ("stockade.db.acquires", "{connection}", "Connections given out to calls.", |stats| stats.acquires),
     ("stockade.db.acquire.timeouts", "{wait}", "Waits for a connection that were given up.", |stats| {
         stats.acquire_timeouts
@@ -27,18 +24,14 @@ const COUNTS: [Count; 7] = [
 ];
 
 impl Metrics {
-    /// Shows the primary's pool, each time that somebody looks. Once for each server.
+    /// Shows the primary's pool, the replicas and the cache of queries, each time that somebody looks. Once for
+    /// each server.
     pub(crate) fn watch_database(&self, database: &Database) {
         let meter = self.0.provider.meter("stockade");
-        for (name, unit, words, count) in COUNTS {
-            let database = database.clone();
-            meter
-                .u64_observable_counter(name)
-                .with_unit(unit)
-                .with_description(words)
-                .with_callback(move |observer| observer.observe(count(&database.stats()), &[]))
-                .build();
-        }
+        let of_counts = database.clone();
+        self.watch_counts(&COUNTS, move || Some(of_counts.stats()));
+        self.watch_cache(database);
+        self.watch_replicas(database);
         let of_states = database.clone();
         meter
             .u64_observable_gauge("stockade.db.connections")

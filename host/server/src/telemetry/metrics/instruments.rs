@@ -31,6 +31,8 @@ pub(super) mod key {
     pub(in crate::telemetry) const KIND: &str = "stockade.trap.kind";
     pub(in crate::telemetry) const STATE: &str = "stockade.instance.state";
     pub(in crate::telemetry) const CONNECTION: &str = "stockade.connection.state";
+    pub(in crate::telemetry) const SOURCE: &str = "stockade.cache.source";
+    pub(in crate::telemetry) const REPLICA: &str = "stockade.replica";
     pub(in crate::telemetry) const NAME: &str = "stockade.metric";
 
     pub(in crate::telemetry) fn plugin(name: &str) -> KeyValue {
