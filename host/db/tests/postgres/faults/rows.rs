@@ -94,7 +94,8 @@ impl Load {
         let failed: Vec<String> = seen.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
         let (slowest, after) = (seen.slowest.as_millis(), well.unwrap_or_default().as_millis());
-        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {after} ms |", seen.answered).unwrap();
+        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {after} ms |", seen.answered)
+            .expect("standard error");
         assert!(well.is_some(), "{fault}: not well again: {:?}", seen.failed);
         assert!(seen.wrong.is_empty(), "{fault}: wrong answers: {:?}", seen.wrong);
         for code in seen.failed.keys() {
