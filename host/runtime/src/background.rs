@@ -2,8 +2,8 @@
 //!
 //! A call begins on a worker of the server: most are over in microseconds. One whose guest is still computing
 //! at the next tick of the engine's clock, or for which the host has computed for some milliseconds, moves to a
-//! thread of the lowest priority, which the system runs when nobody else has work. So however many calls spin, the server's workers answer the others.
-//! There is a background thread for each processor. Tenants take turns on them, call by call and tick by
+//! thread of the lowest priority, which the system runs when nobody else has work. So however many calls spin,
+//! the server's workers answer the others. There is a background thread for each processor. Tenants take turns on them, call by call and tick by
 //! tick: many long calls of one tenant do not starve another's.
 
 use std::{
