@@ -93,9 +93,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::CallError;
 
     #[test]
-    fn debug_output_shows_neither_arguments_nor_results() {
+    fn debug_output_shows_no_argument_no_result_and_no_inner_text() {
         let map = || json!({ "a": "mark" }).as_object().cloned().expect("an object");
         let output = ToolOutput { structured: map(), text: Some("mark".to_owned()) };
         assert_eq!(format!("{output:?}"), "ToolOutput(…)");
@@ -115,5 +116,7 @@ mod tests {
         };
         let shown = format!("{invocation:?}");
         assert!(shown.contains("r-1") && !shown.contains("mark"), "{shown}");
+        let error = CallError::Unexpected { inner: stockade_db::Inner::new("mark") };
+        assert_eq!(format!("{error:?}"), "Unexpected { inner: Inner(…) }");
     }
 }

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use stockade_db::Inner;
+
 /// Why a runtime does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -39,8 +41,8 @@ pub enum LoadError {
     NameTaken(String),
 }
 
-/// Why a call gave no result. `inner` is for the log alone; nothing here prints it to a caller, and
-/// there is no `Display`: whoever answers a caller decides, case by case, what it may read.
+/// Why a call gave no result. `inner` is for the log alone: `Debug` does not show it, and there is no `Display`.
+/// Whoever answers a caller decides, case by case, what it may read.
 #[derive(Debug)]
 pub enum CallError {
     /// No such tool for this caller.
@@ -59,7 +61,7 @@ pub enum CallError {
         /// A stable word.
         code: String,
         /// For the log.
-        inner: String,
+        inner: Inner,
     },
     /// The database refused or failed the tool's statement.
     Database {
@@ -83,7 +85,7 @@ pub enum CallError {
         /// By what. For the log and the metrics.
         kind: StopKind,
         /// For the log.
-        inner: String,
+        inner: Inner,
     },
     /// The database, or another server that the call needs, could not be reached; the log says which. The call
     /// may be tried again.
@@ -91,7 +93,7 @@ pub enum CallError {
     /// The host could not do its part.
     Unexpected {
         /// For the log.
-        inner: String,
+        inner: Inner,
     },
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use stockade_db::{CacheScope, SessionLimits};
+use stockade_db::{CacheScope, Inner, SessionLimits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 
@@ -88,7 +88,7 @@ async fn place(
     }
     match tokio::time::timeout_at(deadline, Arc::clone(places).acquire_many_owned(count)).await {
         Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_closed)) => Err(CallError::Unexpected { inner: "the host is shutting down".into() }),
+        Ok(Err(_closed)) => Err(CallError::Unexpected { inner: Inner::new("the host is shutting down") }),
         Err(_) => Err(CallError::Busy { limit }),
     }
 }
@@ -178,7 +178,7 @@ impl Running {
 
     async fn run(&mut self, tool: &str, arguments: &str) -> Result<Output, CallError> {
         let Some(Instance { store, bindings }) = &mut self.instance else {
-            return Err(CallError::Unexpected { inner: "the instance is gone".into() });
+            return Err(CallError::Unexpected { inner: Inner::new("the instance is gone") });
         };
         let returned = bindings.stockade_plugin_tools().call_call(&mut *store, tool, arguments).await;
         returned.map_err(|trap| stopped(&trap))?.map_err(|error| match (error, store.data().call()) {
@@ -221,12 +221,12 @@ fn check_size(output: &Output, limits: &Limits) -> Result<usize, CallError> {
     if bytes <= limits.output_bytes_max as usize {
         return Ok(bytes);
     }
-    let inner = format!("limit `output_bytes_max` reached: the result has {bytes} bytes");
+    let inner = Inner::new(format!("limit `output_bytes_max` reached: the result has {bytes} bytes"));
     Err(CallError::Stopped { kind: StopKind::Limit("output_bytes_max"), inner })
 }
 
 fn check_output(output: Output, tool: &LoadedTool) -> Result<ToolOutput, CallError> {
-    let broken = |inner: String| CallError::Stopped { kind: StopKind::Result, inner: clip(&inner) };
+    let broken = |inner: String| CallError::Stopped { kind: StopKind::Result, inner: Inner::new(clip(&inner)) };
     let structured: Value = serde_json::from_str(&output.structured)
         .map_err(|e| broken(format!("its structured result is not JSON: {e}")))?;
     tool.output.check(&structured).map_err(|e| broken(format!("its result breaks its own schema: {e}")))?;
@@ -242,12 +242,14 @@ fn refused(error: Error) -> CallError {
     let code = |code: &str| code.chars().filter(|c| !c.is_control()).take(CODE_CHARS_MAX).collect();
     match error {
         Error::Validation(f) => CallError::Validation { code: code(&f.code), message: clip(&f.message) },
-        Error::Authorization(f) => CallError::Authorization { code: code(&f.code), inner: clip(&f.message) },
+        Error::Authorization(f) => {
+            CallError::Authorization { code: code(&f.code), inner: Inner::new(clip(&f.message)) }
+        }
         Error::Database(f) => CallError::Database { sqlstate: code(&f.sqlstate), message: clip(&f.message) },
         Error::QueryTimeout(f) => CallError::QueryTimeout { code: code(&f.code) },
-        Error::Unexpected(f) => {
-            CallError::Unexpected { inner: format!("the tool returned {}: {}", clip(&f.code), clip(&f.message)) }
-        }
+        Error::Unexpected(f) => CallError::Unexpected {
+            inner: Inner::new(format!("the tool returned {}: {}", clip(&f.code), clip(&f.message))),
+        },
     }
 }
 
@@ -272,7 +274,7 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
         StopKind::Limit(limit) if !trap.is::<Stop>() => format!("limit `{limit}` reached: "),
         _ => String::new(),
     };
-    CallError::Stopped { kind, inner: clip(&format!("{named}{text}")) }
+    CallError::Stopped { kind, inner: Inner::new(clip(&format!("{named}{text}"))) }
 }
 
 fn kind_of(trap: &Trap) -> &'static str {

@@ -152,7 +152,7 @@ fn words(error: CallError) -> Option<Words> {
         }
         CallError::Validation { code, message } => Words::new(Fault::Caller, "VALIDATION_ERROR", message).detail(code),
         CallError::Authorization { code, inner } => {
-            Words::new(Fault::Plugin, "AUTHORIZATION_ERROR", "not allowed").detail(code).inner(inner)
+            Words::new(Fault::Plugin, "AUTHORIZATION_ERROR", "not allowed").detail(code).inner(inner.for_log())
         }
         CallError::Database { sqlstate, message } => {
             let outer = format!("{message} [SQLSTATE {sqlstate}]");
@@ -168,14 +168,16 @@ fn words(error: CallError) -> Option<Words> {
                 .limit(limit)
         }
         CallError::Stopped { kind, inner } => {
-            let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped").inner(inner);
+            let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped").inner(inner.for_log());
             Words { limit: kind.limit(), stopped: Some(kind), ..words.detail(kind.limit().unwrap_or_default()) }
         }
         CallError::Unavailable => {
             let outer = "something that the call needs cannot be reached; try again in a moment";
             Words::new(Fault::Host, "SERVER_BUSY", outer).detail("UNAVAILABLE")
         }
-        CallError::Unexpected { inner } => Words::new(Fault::Host, "MCP_ERROR", "internal error").inner(inner),
+        CallError::Unexpected { inner } => {
+            Words::new(Fault::Host, "MCP_ERROR", "internal error").inner(inner.for_log())
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use std::{
 use futures::future::BoxFuture;
 use rmcp::model::CallToolRequestParams;
 use serde_json::{Map, Value, json};
-use stockade_db::{AuditLine, ContextKey};
+use stockade_db::{AuditLine, ContextKey, Inner};
 use stockade_runtime::{CallError, CallReport, StopKind, ToolOutput};
 use tokio::sync::{Semaphore, watch};
 
@@ -137,7 +137,7 @@ async fn every_way_to_end_has_its_words() {
         (Some(Failure::Call(CallError::InvalidArguments(text()))), "refused", "INVALID_ARGUMENTS"),
         (Some(Failure::Call(CallError::Busy { limit: "instances_max" })), "refused", "SERVER_BUSY"),
         (
-            Some(Failure::Call(CallError::Stopped { kind: StopKind::Limit("fuel"), inner: text() })),
+            Some(Failure::Call(CallError::Stopped { kind: StopKind::Limit("fuel"), inner: Inner::new(text()) })),
             "allowed",
             "STOPPED",
         ),

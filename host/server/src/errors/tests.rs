@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use stockade_db::Inner;
 use stockade_runtime::Invocation;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ fn text(error: CallError) -> String {
 
 #[test]
 fn every_case_says_what_the_caller_may_read_and_nothing_more() {
-    let secret = || "secret".to_owned();
+    let inner = || Inner::new("secret");
     let code = || "CODE".to_owned();
     let cases = [
         (CallError::InvalidArguments("`a`: is missing".into()), "VALIDATION_ERROR: `a`: is missing (request r-1)"),
@@ -37,7 +38,7 @@ fn every_case_says_what_the_caller_may_read_and_nothing_more() {
             CallError::Validation { code: code(), message: "no such store".into() },
             "VALIDATION_ERROR: no such store (request r-1)",
         ),
-        (CallError::Authorization { code: code(), inner: secret() }, "AUTHORIZATION_ERROR: not allowed (request r-1)"),
+        (CallError::Authorization { code: code(), inner: inner() }, "AUTHORIZATION_ERROR: not allowed (request r-1)"),
         (
             CallError::Database { sqlstate: "42P01".into(), message: "relation \"x\" does not exist".into() },
             "DATABASE_ERROR: relation \"x\" does not exist [SQLSTATE 42P01] (request r-1)",
@@ -51,14 +52,14 @@ fn every_case_says_what_the_caller_may_read_and_nothing_more() {
             "SERVER_BUSY: too many calls are running; try again in a moment (request r-1)",
         ),
         (
-            CallError::Stopped { kind: StopKind::Limit("a_limit"), inner: secret() },
+            CallError::Stopped { kind: StopKind::Limit("a_limit"), inner: inner() },
             "MCP_ERROR: the tool was stopped (request r-1)",
         ),
         (
             CallError::Unavailable,
             "SERVER_BUSY: something that the call needs cannot be reached; try again in a moment (request r-1)",
         ),
-        (CallError::Unexpected { inner: secret() }, "MCP_ERROR: internal error (request r-1)"),
+        (CallError::Unexpected { inner: inner() }, "MCP_ERROR: internal error (request r-1)"),
     ];
     for (error, expected) in cases {
         assert_eq!(text(error), expected);
@@ -76,21 +77,21 @@ const SECRET: &str = "inner-text-of-a-failure";
 /// Every way in which a call fails, with a secret wherever the caller may not look. A new one is to be
 /// added here: the match says so.
 fn every_kind() -> Vec<CallError> {
-    let secret = || SECRET.to_owned();
+    let (secret, inner) = (|| SECRET.to_owned(), || Inner::new(SECRET));
     let (code, message) = (|| "CODE".to_owned(), || "for the caller".to_owned());
     let kinds = vec![
         CallError::UnknownTool,
         CallError::InvalidArguments(message()),
         CallError::Validation { code: secret(), message: message() },
-        CallError::Authorization { code: secret(), inner: secret() },
+        CallError::Authorization { code: secret(), inner: inner() },
         CallError::Database { sqlstate: code(), message: message() },
         CallError::QueryTimeout { code: secret() },
         CallError::Busy { limit: SECRET },
-        CallError::Stopped { kind: StopKind::Limit(SECRET), inner: secret() },
-        CallError::Stopped { kind: StopKind::Trap(SECRET), inner: secret() },
-        CallError::Stopped { kind: StopKind::Result, inner: secret() },
+        CallError::Stopped { kind: StopKind::Limit(SECRET), inner: inner() },
+        CallError::Stopped { kind: StopKind::Trap(SECRET), inner: inner() },
+        CallError::Stopped { kind: StopKind::Result, inner: inner() },
         CallError::Unavailable,
-        CallError::Unexpected { inner: secret() },
+        CallError::Unexpected { inner: inner() },
     ];
     for kind in &kinds {
         match kind {

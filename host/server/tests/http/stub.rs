@@ -10,6 +10,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
+use stockade_db::Inner;
 use stockade_runtime::{CallError, Caller, Invocation, Progress, StopKind, ToolInfo, ToolOutput, Used};
 use stockade_server::Tools;
 use tokio::sync::{Semaphore, watch};
@@ -103,11 +104,11 @@ pub(crate) const SECRET: &str = "secret-inner-text";
 fn failure(with: &str) -> CallError {
     match with {
         "validation" => CallError::Validation { code: "NO_SUCH_STORE".into(), message: "no such store".into() },
-        "authorization" => CallError::Authorization { code: "TABLE_NOT_GRANTED".into(), inner: SECRET.into() },
-        "stopped" => CallError::Stopped { kind: StopKind::Trap("unreachable"), inner: SECRET.into() },
-        "limit" => CallError::Stopped { kind: StopKind::Limit("fuel"), inner: SECRET.into() },
+        "authorization" => CallError::Authorization { code: "TABLE_NOT_GRANTED".into(), inner: Inner::new(SECRET) },
+        "stopped" => CallError::Stopped { kind: StopKind::Trap("unreachable"), inner: Inner::new(SECRET) },
+        "limit" => CallError::Stopped { kind: StopKind::Limit("fuel"), inner: Inner::new(SECRET) },
         "panic" => panic!("{SECRET}"),
-        _ => CallError::Unexpected { inner: SECRET.into() },
+        _ => CallError::Unexpected { inner: Inner::new(SECRET) },
     }
 }
 
