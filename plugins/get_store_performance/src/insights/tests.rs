@@ -167,6 +167,27 @@ fn an_odd_week_is_found_and_an_ordinary_one_is_not() {
 }
 
 #[test]
+fn an_odd_week_is_found_on_whatever_day_it_begins() {
+    for shift in 0..7 {
+        let mut facts = days(300.0);
+        facts.until = facts.until.saturating_add(SignedDuration::from_hours(24 * shift));
+        let last = facts.days.last().unwrap().day;
+        let further = (1..=shift).map(|day| last.saturating_add(SignedDuration::from_hours(24 * day)));
+        facts.days.extend(further.map(|day| Day { day, revenue: 105.0 }));
+        let week = find(&facts, Kind::Week).unwrap();
+        assert!(week.what.starts_with("The seven days from 2026-11-02 brought $2,100"), "{shift}: {}", week.what);
+    }
+}
+
+#[test]
+fn days_without_sales_count_as_nothing() {
+    let mut facts = days(300.0);
+    facts.days.retain(|day| day.revenue != 300.0);
+    let week = find(&facts, Kind::Week).unwrap();
+    assert!(week.what.starts_with("The seven days from 2026-11-02 brought $0"), "{}", week.what);
+}
+
+#[test]
 fn a_week_is_compared_with_its_neighbours_and_not_with_another_season() {
     let until = date(2026, 11, 23);
     // Sales grow fourfold over the year; one early week has half as much again.

@@ -1,5 +1,7 @@
 //! A week unlike the others.
 
+use std::iter::successors;
+
 use stockade_sdk::jiff::SignedDuration;
 use stockade_sdk::jiff::civil::Date;
 use zava::share;
@@ -8,8 +10,9 @@ use super::{dollars, insight};
 use crate::facts::Facts;
 use crate::output::{Insight, Kind};
 
-/// Fewer weeks have no usual to be unlike.
-const WEEKS_MIN: usize = 6;
+const WEEK: usize = 7;
+/// Fewer days have no usual week to be unlike.
+const DAYS_MIN: usize = 6 * WEEK;
 /// A week is compared with so many on either side: near enough that the season is the same.
 const NEIGHBOURS: usize = 4;
 /// How far off a week must be: in median distances of all weeks …
@@ -17,27 +20,26 @@ const DISTANCES: f64 = 5.0;
 /// … and as a share of what is usual around it.
 const SHARE: f64 = 0.3;
 
+/// Seven days in a row, from any day on: what is odd keeps to no calendar.
+struct Week {
+    first: Date,
+    revenue: f64,
+    /// What is usual around it.
+    usual: f64,
+    /// How far off it is, as a share of that.
+    off: f64,
+}
+
 /// The week farthest from what is usual around it, if it is far. Medians are not moved by the odd week
 /// itself, as a mean would be.
 pub(super) fn unusual(facts: &Facts) -> Option<Insight> {
     let weeks = weeks(facts);
-    if weeks.len() < WEEKS_MIN {
+    let distance = median(weeks.iter().map(|week| week.off.abs()).collect())?;
+    let odd = weeks.into_iter().max_by(|a, b| a.off.abs().total_cmp(&b.off.abs()))?;
+    if odd.off.abs() < SHARE.max(DISTANCES * distance) {
         return None;
     }
-    // First day, revenue, what is usual around it, and how far off it is as a share of that.
-    let mut compared = Vec::new();
-    for (at, &(first, revenue)) in weeks.iter().enumerate() {
-        let from = at.saturating_sub(NEIGHBOURS);
-        let around = weeks.iter().enumerate().skip(from).take(at + NEIGHBOURS + 1 - from);
-        let others = around.filter(|&(other, _)| other != at).map(|(_, &(_, revenue))| revenue);
-        let usual = median(others.collect())?;
-        compared.push((first, revenue, usual, share(revenue - usual, usual)?));
-    }
-    let distance = median(compared.iter().map(|&(.., off)| off.abs()).collect())?;
-    let &(first, revenue, usual, off) = compared.iter().max_by(|(.., a), (.., b)| a.abs().total_cmp(&b.abs()))?;
-    if off.abs() < SHARE.max(DISTANCES * distance) {
-        return None;
-    }
+    let Week { first, revenue, usual, off } = odd;
     let than = if off > 0.0 { "more" } else { "less" };
     let what = format!(
         "The seven days from {first} brought {}, {} {than} than the weeks around them.",
@@ -48,21 +50,30 @@ pub(super) fn unusual(facts: &Facts) -> Option<Insight> {
     Some(insight(Kind::Week, revenue - usual, what, Some(why.to_owned())))
 }
 
-/// Whole weeks, counted back from the period's end, each with its first day. A day without sales counts
-/// as nothing.
-fn weeks(facts: &Facts) -> Vec<(Date, f64)> {
-    let Some(first_sale) = facts.days.first().map(|day| day.day) else { return Vec::new() };
-    let mut weeks = Vec::new();
-    let mut until = facts.until;
-    loop {
-        let first = until.saturating_sub(SignedDuration::from_hours(7 * 24));
-        if first < first_sale {
-            return weeks;
-        }
-        let days = facts.days.iter().filter(|day| first <= day.day && day.day < until);
-        weeks.push((first, days.map(|day| day.revenue).sum()));
-        until = first;
+/// Every seven days from the first sale to the period's end, against those that lie whole weeks before and
+/// after: so weekdays match.
+fn weeks(facts: &Facts) -> Vec<Week> {
+    let days = days(facts);
+    if days.len() < DAYS_MIN {
+        return Vec::new();
     }
+    let sums: Vec<_> = days.windows(WEEK).map(|days| days.iter().map(|&(_, revenue)| revenue).sum::<f64>()).collect();
+    let week = |at: usize, first: Date, revenue: f64| {
+        let around = (1..=NEIGHBOURS).flat_map(|weeks| [at.checked_sub(weeks * WEEK), Some(at + weeks * WEEK)]);
+        let usual = median(around.flatten().filter_map(|other| sums.get(other).copied()).collect())?;
+        Some(Week { first, revenue, usual, off: share(revenue - usual, usual)? })
+    };
+    let each = days.iter().zip(&sums).enumerate();
+    each.filter_map(|(at, (&(first, _), &revenue))| week(at, first, revenue)).collect()
+}
+
+/// The days from the first sale to the period's end. A day without sales counts as nothing.
+fn days(facts: &Facts) -> Vec<(Date, f64)> {
+    let Some(first_sale) = facts.days.first().map(|day| day.day) else { return Vec::new() };
+    let mut sold = facts.days.iter().peekable();
+    let all = successors(Some(first_sale), |day| Some(day.saturating_add(SignedDuration::from_hours(24))));
+    let all = all.take_while(|&day| day < facts.until);
+    all.map(|day| (day, sold.next_if(|sold| sold.day == day).map_or(0.0, |sold| sold.revenue))).collect()
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
