@@ -1,6 +1,7 @@
 //! One private PostgreSQL for all tests of this binary, with the full data in one database.
 
 use std::fs::Permissions;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -92,7 +93,7 @@ pub(crate) async fn full() -> &'static str {
         let options = LoadOptions { size: Size::Full, ..LoadOptions::tests() };
         let started = std::time::Instant::now();
         zava_retail::load(&url, options, &fingerprints(), &|_| {}).await.unwrap();
-        println!("full load in {:.1} s, embeddings apart", started.elapsed().as_secs_f64());
+        say(&format!("full load in {:.1} s, embeddings apart", started.elapsed().as_secs_f64()));
         url
     })
     .await
@@ -170,6 +171,11 @@ pub(crate) async fn reader<'a>(
     }
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET LOCAL ROLE {role}"))).execute(&mut *transaction).await.unwrap();
     transaction
+}
+
+/// A line past the harness, which keeps what a test that passes prints.
+pub(crate) fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
 }
 
 /// One number.

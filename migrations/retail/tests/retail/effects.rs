@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use zava_retail::effects::{self, Dates};
 use zava_retail::{LoadOptions, store_id};
 
-use crate::cluster::{connect, count, full, measure, run};
+use crate::cluster::{connect, count, full, measure, run, say};
 
 const DAY: &str = "(o.order_date AT TIME ZONE 'America/Los_Angeles')::date";
 
@@ -16,7 +16,7 @@ fn dates() -> Dates {
 /// A number with its name, and the bounds that it must lie in.
 async fn check(connection: &mut PgConnection, what: &str, sql: &str, bounds: std::ops::RangeInclusive<f64>) {
     let found = measure(connection, sql).await;
-    println!("{what}: {found:.3} (expected {} to {})", bounds.start(), bounds.end());
+    say(&format!("{what}: {found:.3} (expected {:.2} to {:.2})", bounds.start(), bounds.end()));
     assert!(bounds.contains(&found), "{what}: {found}\n{sql}");
 }
 

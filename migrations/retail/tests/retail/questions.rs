@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 use stockade_db::EmbedderConfig;
 use zava_retail::{BoxError, FnEmbedder, LoadOptions, demo_callers, questions};
 
-use crate::cluster::{Context, connect, new_database, reader, run};
+use crate::cluster::{Context, connect, new_database, reader, run, say};
 
 /// The folder with the model, which `cargo xtask test` has found or fetched.
 const MODEL_DIR: &str = "STOCKADE_MODEL_DIR";
@@ -72,10 +72,10 @@ fn questions_find_what_they_mean() {
             let hit = found.iter().any(|(_, type_name, _)| type_name == question.type_name);
             hits += usize::from(hit);
             if !hit {
-                println!("missed: {:?} wants {}, found {found:?}", question.question, question.type_name);
+                say(&format!("missed: {:?} wants {}, found {found:?}", question.question, question.type_name));
             }
         }
-        println!("{hits} of {} questions are answered among the first {TOP} products", asked.len());
+        say(&format!("{hits} of {} questions are answered among the first {TOP} products", asked.len()));
         assert!(hits >= HITS_MIN, "{hits} of {}", asked.len());
 
         let leak = model.embed(&["stop water leaking under the sink".to_owned()]).await.unwrap();
