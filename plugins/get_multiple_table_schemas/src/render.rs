@@ -15,7 +15,10 @@ fn table(table: &Table) -> String {
     for column in &table.columns {
         text.push_str(&line(column));
     }
-    text.push_str(&format!("  primary key ({})\n", table.primary_key.join(", ")));
+    // A view has none.
+    if !table.primary_key.is_empty() {
+        text.push_str(&format!("  primary key ({})\n", table.primary_key.join(", ")));
+    }
     for ForeignKey { columns, references_table, references_columns } in &table.foreign_keys {
         let [columns, references_columns] = [columns, references_columns].map(|names| names.join(", "));
         text.push_str(&format!("  ({columns}) -> {references_table} ({references_columns})\n"));
