@@ -94,6 +94,13 @@ impl HostFiles {
         self.start_by(limited, &self.log()).await
     }
 
+    /// The same, of a process to which a file that may not grow is an error, and not its end.
+    pub async fn start_bearing_file_limits(&self) -> HostProcess {
+        let mut bearing = command("sh");
+        bearing.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
+        self.start_by(bearing, &self.log()).await
+    }
+
     async fn start_by(&self, mut host: Command, log: &Path) -> HostProcess {
         let file = fs::File::create(log).expect("a log");
         host.args(["serve", "--config"]).arg(self.configuration_file());
@@ -166,6 +173,14 @@ impl HostProcess {
         assert!(set.expect("prlimit").success(), "{max} descriptors");
     }
 
+    /// From now on it can make no file longer than this; without a number, any file as long as it likes.
+    pub fn limit_file_bytes(&self, max: Option<u64>) {
+        let max = max.map_or("unlimited".to_owned(), |max| max.to_string());
+        let limit = [format!("--pid={}", self.pid), format!("--fsize={max}:")];
+        let set = std::process::Command::new("prlimit").args(limit).status();
+        assert!(set.expect("prlimit").success(), "files of {max} bytes");
+    }
+
     /// Wait for its end: its exit code, or none where a signal ended it.
     pub async fn ended(&self) -> Option<i32> {
         let mut child = self.child.lock().await;
@@ -174,8 +189,19 @@ impl HostProcess {
 
     /// What an operator sees of it, on its socket.
     pub async fn health(&self) -> Value {
+        self.operator("/health").await.json().await.expect("JSON")
+    }
+
+    /// Lines that its log file has lost, as an operator reads it.
+    pub async fn log_lines_lost(&self) -> u64 {
+        let text = self.operator("/metrics").await.text().await.expect("a body");
+        let lost = text.lines().find_map(|line| line.strip_prefix("stockade_log_lines_lost_total "));
+        lost.expect("the metric").parse().expect("a number")
+    }
+
+    async fn operator(&self, path: &str) -> reqwest::Response {
         let client = reqwest::Client::builder().unix_socket(self.socket.as_path()).build().expect("a client");
-        let request = client.get("http://localhost/health").bearer_auth(app::OPERATOR_TOKEN);
-        request.send().await.expect("a reply").json().await.expect("JSON")
+        let request = client.get(format!("http://localhost{path}")).bearer_auth(app::OPERATOR_TOKEN);
+        request.send().await.expect("a reply")
     }
 }

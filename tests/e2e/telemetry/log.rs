@@ -1,6 +1,9 @@
 //! The log's limits, and who may change its level.
 
-use std::time::Instant;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use stockade_tests::{Collector, TestApp};
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
-async fn a_plugins_lines_are_bounded_by_the_second_for_all_its_calls_together() {
+pub(crate) async fn a_plugins_lines_are_bounded_by_the_second_for_all_its_calls_together() {
     let collector = Collector::start().await;
     let builder = TestApp::builder().plugins(&["hostile"]).plugin_settings("log_lines_per_s_max = 1");
     let bed = super::bed(&format!("http://{}", collector.address), "", builder).await;
@@ -46,6 +49,60 @@ async fn a_full_file_is_followed_by_another_and_so_many_are_kept() {
     let lines = kept.iter().flat_map(|text| text.lines());
     let calls = lines.filter(|line| serde_json::from_str::<Value>(line).unwrap()["message"] == "call done").count();
     assert!((1..60).contains(&calls), "the last lines, whole, and not the first: {calls}");
+}
+
+/// Every line of the files in a folder, each of them whole, but for one that is being written.
+fn lines_in(folder: &Path) -> Vec<Value> {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let files: Vec<_> = files.collect();
+    let whole = files.iter().filter_map(|text| Some(text.rsplit_once('\n')?.0));
+    let lines = whole.flat_map(str::lines);
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("half a line: {line}"))).collect()
+}
+
+/// The system lets through as much of a line as the file may still grow, as a disk does that is nearly full.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_line_that_finds_room_for_a_part_of_it_is_lost_whole_and_counted() {
+    let section = "[log]\nfile = 'kept/host.log'\nfile_bytes_max = 100000\nfiles_max = 2";
+    let files = TestApp::builder().admin_socket().plugins(&["noop"]).sections(section).files().await;
+    let host = files.start_bearing_file_limits().await;
+    let kept = files.folder().join("kept");
+    let call = async || {
+        host.client("head-office").call("noop", json!({})).await.structured();
+    };
+    let done = || lines_in(&kept).into_iter().filter(|line| line["message"] == "call done").count();
+    let until = async |what: &str, holds: &dyn Fn(u64) -> bool| {
+        let wait = async {
+            while !holds(host.log_lines_lost().await) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("{what}"));
+    };
+    call().await;
+    until("the first line is there", &|_| done() == 1).await;
+    let bytes = std::fs::read_dir(&kept).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).max().unwrap();
+    // Three lines find room, and a part of the fourth.
+    let line = lines_in(&kept).iter().find(|line| line["message"] == "call done").unwrap().to_string().len() as u64;
+    host.limit_file_bytes(Some(bytes + 3 * line + line / 2));
+    // More than the file may have lines in all: those that are lost take no room, and so begin no other file.
+    for _ in 0..600 {
+        call().await;
+    }
+    until("lines are lost", &|lost| done() as u64 + lost >= 601).await;
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1, "lost lines fill no file");
+    let (before, lost) = (done(), host.log_lines_lost().await);
+    assert!((2..10).contains(&before), "{before}");
+    host.limit_file_bytes(None);
+    call().await;
+    until("the file is written again", &|_| done() == before + 1).await;
+    assert_eq!(host.log_lines_lost().await, lost);
+    host.signal("TERM");
+    assert_eq!(host.ended().await, Some(0));
+    assert_eq!(done(), before + 1);
+    let end = std::fs::read_dir(&kept).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    assert!(end.into_iter().all(|text| text.ends_with('\n')), "nothing is left of what was lost");
 }
 
 /// A web page has no operators' token, and could not read what it is told.

@@ -2,6 +2,7 @@
 //! belongs to the protocol under `stockade stdio`), and in a file where one is configured.
 
 mod file;
+mod line_file;
 mod rolling;
 mod spans;
 
@@ -44,6 +45,14 @@ impl LogControl {
         self.losses.as_ref().map_or(0, file::Losses::lines)
     }
 
+    /// Whether this is a level: as `level` of the section `[log]`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn check_level(level: &str) -> Result<(), ConfigError> {
+        filter("log.level", level).map(drop)
+    }
+
     /// Sets the level, from the next line on: as `level` of the section `[log]`.
     ///
     /// # Errors
@@ -61,7 +70,7 @@ impl LogControl {
     /// # Errors
     /// As [`set_level`](Self::set_level).
     pub(crate) fn follow(&self, config: &LogConfig) -> Result<(), ConfigError> {
-        if self.overridden { filter("log.level", &config.level).map(drop) } else { self.set_level(&config.level) }
+        if self.overridden { Self::check_level(&config.level) } else { self.set_level(&config.level) }
     }
 }
 

@@ -1,12 +1,14 @@
 //! One file after the other: a new one each day (UTC) and each time that one is full, a bounded number kept.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use jiff::{Timestamp, civil::Date, tz::Offset};
+
+use super::line_file::LineFile;
 
 /// `NAME.YYYY-MM-DD`, then `NAME.YYYY-MM-DD.1` and so on.
 pub(super) struct Rolling {
@@ -15,8 +17,7 @@ pub(super) struct Rolling {
     file_bytes_max: u64,
     files_max: usize,
     part: Part,
-    file: File,
-    bytes: u64,
+    file: LineFile,
 }
 
 /// A day's file, the how-many-th of it: in the order in which they were written.
@@ -33,17 +34,17 @@ impl Rolling {
         let today = today();
         let last = parts(folder, name)?.into_iter().filter(|part| part.day == today).max();
         let part = last.unwrap_or(Part { day: today, number: 0 });
-        let (file, bytes) = part.append(folder, name)?;
+        let file = part.open(folder, name)?;
         let (folder, name) = (folder.to_owned(), name.to_owned());
-        let this = Self { folder, name, file_bytes_max, files_max, part, file, bytes };
+        let this = Self { folder, name, file_bytes_max, files_max, part, file };
         this.prune();
         Ok(this)
     }
 
-    /// The file for a further line of so many bytes, where it is another one.
-    fn next(&self, bytes: u64, today: Date) -> Option<Part> {
+    /// The file for a line of so many bytes after those that are `held`, where it is another one.
+    fn next(&self, held: u64, bytes: u64, today: Date) -> Option<Part> {
         let Part { day, number } = self.part;
-        let full = self.bytes > 0 && self.bytes.saturating_add(bytes) > self.file_bytes_max;
+        let full = held > 0 && held.saturating_add(bytes) > self.file_bytes_max;
         // A clock that was put back begins no day anew.
         if today > day {
             Some(Part { day: today, number: 0 })
@@ -67,21 +68,20 @@ impl Rolling {
 }
 
 impl Write for Rolling {
-    /// Writes all of a line, or fails: what is full is no reason to write on.
+    /// Writes all of a line, or nothing of it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let bytes = line.len() as u64;
-        if let Some(part) = self.next(bytes, today()) {
-            (self.file, self.bytes) = part.append(&self.folder, &self.name)?;
+        // What the file holds and not what was tried: on a disk that is full, lost lines must not push out kept ones.
+        if let Some(part) = self.next(self.file.bytes()?, line.len() as u64, today()) {
+            self.file = part.open(&self.folder, &self.name)?;
             self.part = part;
             self.prune();
         }
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.file.write_all(line)?;
+        self.file.append(line)?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -101,10 +101,8 @@ impl Part {
         (part.name(name) == file).then_some(part)
     }
 
-    fn append(self, folder: &Path, name: &str) -> io::Result<(File, u64)> {
-        let file = File::options().create(true).append(true).open(folder.join(self.name(name)))?;
-        let bytes = file.metadata()?.len();
-        Ok((file, bytes))
+    fn open(self, folder: &Path, name: &str) -> io::Result<LineFile> {
+        LineFile::open(&folder.join(self.name(name)))
     }
 }
 

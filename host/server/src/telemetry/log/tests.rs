@@ -84,3 +84,24 @@ async fn a_line_in_a_traces_span_alone_has_the_ids_of_its_call() {
     }
     traces.close().await;
 }
+
+#[test]
+fn lines_are_for_people_on_a_terminal_for_programs_elsewhere_or_as_the_operator_says() {
+    for (format, terminal, for_people) in [
+        (LogFormat::Auto, true, true),
+        (LogFormat::Auto, false, false),
+        (LogFormat::Text, false, true),
+        (LogFormat::Json, true, false),
+    ] {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let started = subscriber(&config(format), None, terminal, move || writer.clone(), None, None);
+        with_default(started.expect("a log").0, || tracing::warn!(target: "stockade::test", number = 7, "a word"));
+        let line = lines.take();
+        assert_eq!(serde_json::from_str::<Value>(&line).is_err(), for_people, "{line}");
+        assert_eq!(line.contains('\x1b'), for_people && terminal, "colours are for terminals: {line:?}");
+        let words = ["WARN", "stockade::test", "a word", "7"];
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+    }
+}

@@ -39,7 +39,7 @@ fn a_full_file_is_followed_by_another_and_the_oldest_goes() {
 #[test]
 fn it_goes_on_where_it_was_and_counts_what_is_there() {
     let folder = tempfile::tempdir().expect("a folder");
-    for line in ["0123456789", "0123456789", "0123456789"] {
+    for line in ["012345678\n", "012345678\n", "012345678\n"] {
         log(folder.path(), 25, 9).write_all(line.as_bytes()).expect("written");
     }
     let lengths: Vec<_> = texts(folder.path()).into_values().map(|text| text.len()).collect();
@@ -51,7 +51,7 @@ fn it_goes_on_where_it_was_and_counts_what_is_there() {
 fn a_line_that_is_longer_than_a_file_has_one_of_its_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut written = log(folder.path(), 10, 9);
-    let lines = ["a".repeat(5), "b".repeat(50), "c".repeat(5)];
+    let lines = [("a", 5), ("b", 50), ("c", 5)].map(|(letter, times)| format!("{}\n", letter.repeat(times)));
     lines.iter().for_each(|line| written.write_all(line.as_bytes()).expect("written"));
     assert_eq!(texts(folder.path()).into_values().collect::<Vec<_>>(), lines);
 }
@@ -61,11 +61,11 @@ fn a_new_day_is_a_new_file_and_an_old_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut written = log(folder.path(), 100, 9);
     let day = |text: &str| text.parse::<Date>().expect("a day");
-    (written.part, written.bytes) = (Part { day: day("2026-03-01"), number: 7 }, 90);
-    assert_eq!(written.next(10, day("2026-03-01")), None);
-    assert_eq!(written.next(11, day("2026-03-01")), Some(Part { day: day("2026-03-01"), number: 8 }));
-    assert_eq!(written.next(1, day("2026-03-02")), Some(Part { day: day("2026-03-02"), number: 0 }));
-    assert_eq!(written.next(1, day("2026-02-28")), None);
+    written.part = Part { day: day("2026-03-01"), number: 7 };
+    assert_eq!(written.next(90, 10, day("2026-03-01")), None);
+    assert_eq!(written.next(90, 11, day("2026-03-01")), Some(Part { day: day("2026-03-01"), number: 8 }));
+    assert_eq!(written.next(90, 1, day("2026-03-02")), Some(Part { day: day("2026-03-02"), number: 0 }));
+    assert_eq!(written.next(90, 1, day("2026-02-28")), None);
 }
 
 #[test]
