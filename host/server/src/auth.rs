@@ -71,6 +71,12 @@ pub(crate) fn admits(headers: &HeaderMap, digest: &TokenDigest) -> Result<(), Re
     if same { Ok(()) } else { Err(Refused("unknown token")) }
 }
 
+/// The issuers of `access`, with the keys that are known of them.
+fn oauth(access: &AccessConfig, before: Option<&Callers>) -> Result<Option<Oauth>, ConfigError> {
+    let before = before.and_then(|before| before.oauth.as_ref());
+    access.oauth.as_ref().map(|config| Oauth::new(config, before)).transpose()
+}
+
 /// All who may call.
 pub struct Callers {
     /// Scanned whole at every request, so that time tells nothing about how near a guess was. Callers
@@ -78,7 +84,7 @@ pub struct Callers {
     tokens: Vec<(TokenDigest, Admitted)>,
     names: BTreeMap<String, Arc<KnownCaller>>,
     tenants: Tenants,
-    oauth: Option<Arc<Oauth>>,
+    oauth: Option<Oauth>,
     active: Arc<Active>,
     shares: Shares,
 }
@@ -99,8 +105,8 @@ impl Callers {
     }
 
     /// Who may call from now on. A caller that is the same, to the letter, of a tenant with the same limits,
-    /// goes on as it is; so do those that only tokens name, and the keys of their issuers, where
-    /// `issuers_stay`: neither issuers nor tenants are others than before.
+    /// goes on as it is; so do those that only tokens name, where `issuers_stay`: neither issuers nor tenants are
+    /// others than before. The keys of an issuer stay while it publishes them at the same place.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -112,7 +118,6 @@ impl Callers {
     ) -> Result<Self, ConfigError> {
         let mut next = Self::build(access, server, Some(self))?;
         if issuers_stay && next.shares == self.shares {
-            next.oauth.clone_from(&self.oauth);
             next.active = Arc::clone(&self.active);
         }
         Ok(next)
@@ -143,7 +148,7 @@ impl Callers {
                 named,
                 before.map(|before| &before.tenants),
             )?,
-            oauth: access.oauth.as_ref().map(Oauth::new).transpose()?.map(Arc::new),
+            oauth: oauth(access, before)?,
             active: Arc::default(),
             shares: Shares::of(server),
         };

@@ -36,7 +36,7 @@ pub(super) struct Keys {
     max_age: Duration,
     refetch: Duration,
     stale_max: Duration,
-    current: RwLock<Current>,
+    current: Arc<RwLock<Current>>,
     /// Held while fetching: a crowd fetches once.
     fetching: Arc<Mutex<()>>,
 }
@@ -44,6 +44,16 @@ pub(super) struct Keys {
 enum Source {
     File(PathBuf),
     Url { client: reqwest::Client, url: reqwest::Url },
+}
+
+impl Source {
+    fn is_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(path), Self::File(others)) => path == others,
+            (Self::Url { url, .. }, Self::Url { url: others, .. }) => url == others,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -60,13 +70,18 @@ struct Key {
 }
 
 impl Keys {
-    pub(super) fn new(name: &str, config: &IssuerConfig) -> Result<Arc<Self>, ConfigError> {
+    /// What was fetched from the same place `before` is kept, and when that was: a configuration that is read
+    /// again asks no issuer more often, and takes nobody's keys while the issuer is down.
+    pub(super) fn new(name: &str, config: &IssuerConfig, before: Option<&Self>) -> Result<Arc<Self>, ConfigError> {
         let timeout = Duration::from_millis(config.jwks_timeout_ms);
         let source = match (&config.jwks_file, config.jwks_url.as_deref().and_then(url_of)) {
             (Some(path), _) => Source::File(path.clone()),
             (None, Some(url)) => Source::Url { client: client(timeout)?, url },
             (None, None) => return Err(ConfigError::value(format!("oauth.issuers.{name}"), "has no keys")),
         };
+        let before = before.filter(|before| before.source.is_the_same(&source));
+        let (current, fetching) =
+            before.map(|before| (Arc::clone(&before.current), Arc::clone(&before.fetching))).unwrap_or_default();
         Ok(Arc::new(Self {
             name: name.to_owned(),
             source,
@@ -75,8 +90,8 @@ impl Keys {
             max_age: Duration::from_secs(config.jwks_max_age_s),
             refetch: Duration::from_secs(config.jwks_refetch_s),
             stale_max: Duration::from_secs(config.jwks_stale_max_s),
-            current: RwLock::default(),
-            fetching: Arc::default(),
+            current,
+            fetching,
         }))
     }
 

@@ -38,13 +38,15 @@ pub(super) struct Verified {
 }
 
 impl Oauth {
-    pub(super) fn new(config: &OauthConfig) -> Result<Self, ConfigError> {
+    /// `before` is what held until now: an issuer that is still the same keeps its keys.
+    pub(super) fn new(config: &OauthConfig, before: Option<&Self>) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut issuers = BTreeMap::new();
         for (name, of) in &config.issuers {
             let own = std::slice::from_ref(&config.resource);
             let audiences = if of.audiences.is_empty() { own } else { of.audiences.as_slice() };
-            let keys = Keys::new(name, of)?;
+            let before = before.and_then(|before| before.issuers.get(&of.issuer));
+            let keys = Keys::new(name, of, before.map(|before| &*before.keys))?;
             let issuer = Issuer { name: name.clone(), config: of.clone(), audiences: audiences.to_vec(), keys };
             issuers.insert(of.issuer.clone(), issuer);
         }

@@ -13,6 +13,7 @@ mod client;
 mod cross_origin;
 mod harness;
 mod issuer;
+mod kept_keys;
 mod keys;
 mod limits;
 mod log;
