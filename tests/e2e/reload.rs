@@ -300,3 +300,37 @@ async fn a_sighup_is_heard_and_one_that_is_refused_says_why_and_leaves_all_as_it
     host.signal("TERM");
     assert_eq!(host.ended().await, Some(0));
 }
+
+/// A reader of grants that come when the test says so: what looks at them waits.
+async fn withheld_grants(path: &Path) -> tokio::net::unix::pipe::Sender {
+    let made = std::process::Command::new("mkfifo").arg(path.with_extension("fifo")).status();
+    assert!(made.expect("mkfifo").success());
+    std::fs::rename(path.with_extension("fifo"), path).expect("in their place");
+    let waits = async {
+        loop {
+            match tokio::net::unix::pipe::OpenOptions::new().open_sender(path) {
+                Ok(sender) => return sender,
+                // Nobody reads yet.
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("somebody reads")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_host_that_is_told_to_stop_waits_for_no_plugin_that_is_still_judged() {
+    let files = TestApp::builder().plugins(&["noop"]).files().await;
+    let host = files.start().await;
+    let path = files.folder().join("grants.toml");
+    let grants = std::fs::read_to_string(&path).expect("grants");
+    // The plugins are judged from now on, until the test ends.
+    let _judging = withheld_grants(&path).await;
+    std::fs::write(path.with_extension("new"), grants).expect("written");
+    std::fs::rename(path.with_extension("new"), &path).expect("in their place");
+    host.signal("HUP");
+    line_of(&files.folder().join("log/host.log"), 0, "configuration reloaded").await;
+    host.signal("TERM");
+    assert_eq!(host.ended().await, Some(0));
+}

@@ -58,8 +58,8 @@ pub(crate) async fn serve(arg: ConfigArg, environment: &Environment) -> anyhow::
         }
     };
     while stop.run_until_cancelled(hangups.next()).await.is_some() {
-        // What came of it is in the log.
-        let _ = server.reload().await;
+        // What came of it is in the log. A stop waits for no plugin that is still compiled.
+        stop.run_until_cancelled(server.reload()).await;
     }
     tracing::info!("stopping; a second signal ends at once");
     server.shutdown().await;
