@@ -156,6 +156,27 @@ async fn one_trace_shows_client_tool_plugin_and_each_statement_and_no_text_of_an
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_header_says_the_trace_where_the_message_does_not_and_nonsense_says_none() {
+    const OTHER: &str = "1af7651916cd43dd8448eb211c80319d";
+    let collector = Collector::start().await;
+    let bed = bed(&format!("http://{}", collector.address), "", TestApp::builder().plugins(&["noop"])).await;
+    let in_header = format!("00-{OTHER}-{PARENT}-01");
+    let in_message = json!({ "traceparent": format!("00-{TRACE}-{PARENT}-01") });
+    for (meta, header) in [(json!({}), &*in_header), (in_message, &*in_header), (json!({}), "00-nonsense-01")] {
+        let params = json!({ "name": "noop", "arguments": {}, "_meta": meta });
+        let request = bed.app.client("head-office").request("tools/call", params).header("traceparent", header);
+        Reply { message: request.send().await.unwrap().json().await.unwrap() }.structured();
+    }
+    bed.stop().await;
+    let mut calls: Vec<_> = collector.spans().into_iter().filter(|span| span.name == "tools/call noop").collect();
+    calls.sort_by_key(|span| span.start_time_unix_nano);
+    let traces: Vec<_> = calls.iter().map(|span| hex::encode(&span.trace_id)).collect();
+    assert_eq!((traces.len(), &*traces[0], &*traces[1]), (3, OTHER, TRACE), "{traces:?}");
+    assert!(![OTHER, TRACE].contains(&&*traces[2]) && calls[2].parent_span_id.is_empty(), "a trace of its own");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn what_is_pushed_is_what_is_read() {
     let collector = Collector::start().await;
     let (mut redis, mut servers) = (stores::Redis::start(), Replicated::start().await);

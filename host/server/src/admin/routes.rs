@@ -9,10 +9,13 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde_json::json;
-use stockade_db::StatementStatistics;
+use stockade_db::{AuditDecision, StatementStatistics};
 
 use super::Operator;
-use crate::auth::{self, Refused};
+use crate::{
+    auth::{self, Refused},
+    telemetry::LogControl,
+};
 
 /// The longest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 4_096;
@@ -78,10 +81,19 @@ async fn log_level(State(operator): State<Arc<Operator>>) -> Response {
 /// The body is the level, as `level` of `[log]` has it. It holds until the host stops.
 async fn set_log_level(State(operator): State<Arc<Operator>>, level: String) -> Response {
     let Some(log) = &operator.log else { return StatusCode::NOT_FOUND.into_response() };
-    match log.set_level(level.trim()) {
+    let level = level.trim();
+    let checked = LogControl::check_level(level);
+    let (decision, detail) = match &checked {
+        Ok(()) => (AuditDecision::Allowed, format!("from {:?} to {level:?}", log.level())),
+        // It names no value.
+        Err(error) => (AuditDecision::Refused, error.to_string()),
+    };
+    // Before it takes effect: a log that falls silent does so with somebody's knowledge.
+    operator.audit.act("LOG_LEVEL_SET", decision, |record| record.detail = Some(detail));
+    match checked.and_then(|()| log.set_level(level)) {
         Ok(()) => {
-            tracing::warn!(level = log.level(), "an operator has set the log's level");
-            Json(json!({ "level": log.level() })).into_response()
+            tracing::warn!(level, "an operator has set the log's level");
+            Json(json!({ "level": level })).into_response()
         }
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response(),
     }
