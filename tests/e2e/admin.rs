@@ -114,7 +114,7 @@ async fn an_embedding_service_that_fails_is_seen_and_takes_nothing_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
-async fn an_operator_changes_the_level_of_the_log() {
+async fn an_operator_changes_the_level_of_the_log_and_that_is_on_record() {
     let app = TestApp::builder().admin("").plugins(&["noop"]).start().await;
     let level = async |method: &str, level: &'static str| {
         let response = app.operator(method, "/log-level").body(level).send().await.expect("a reply");
@@ -126,5 +126,16 @@ async fn an_operator_changes_the_level_of_the_log() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(refusal["error"].as_str().expect("a reason").contains("log.level"), "{refusal}");
     assert_eq!(level("GET", "").await.1, json!({ "level": "info,stockade_db=debug" }));
+    let acts = async || {
+        let query = "SELECT kind, decision, detail FROM stockade.audit_log WHERE outcome = 'LOG_LEVEL_SET' ORDER BY id";
+        let query = sqlx::query_as::<_, (String, String, String)>(query);
+        query.fetch_all(&mut app.database.admin().await).await.expect("the log")
+    };
+    until("both are on record", || async { acts().await.len() >= 2 }).await;
+    let acts = acts().await;
+    let set = "from \"info\" to \"info,stockade_db=debug\"";
+    assert_eq!(acts[0], ("act".to_owned(), "allowed".to_owned(), set.to_owned()));
+    assert_eq!((acts[1].1.as_str(), acts.len()), ("refused", 2));
+    assert!(!acts[1].2.contains("very"), "{acts:?}");
     app.stop().await;
 }
