@@ -1,7 +1,7 @@
 //! Each reference tool, called by an agent.
 
-use serde_json::{Value, json};
-use stockade_tests::TestApp;
+use serde_json::{Map, Value, json};
+use stockade_tests::{Client, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
@@ -54,19 +54,98 @@ async fn a_query_gives_columns_rows_and_whether_there_are_more() {
     app.stop().await;
 }
 
+/// Tables, columns and keys as the catalogue has them for a role that may read all of a table or nothing: in
+/// the tool's own terms, foreign keys as PostgreSQL writes them.
+const CATALOGUE: &str = "\
+    SELECT jsonb_object_agg('retail.' || c.relname, jsonb_build_object(
+      'comment', obj_description(c.oid, 'pg_class'),
+      'columns', (SELECT jsonb_object_agg(a.attname, jsonb_build_array(format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)))
+        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+      'foreign_keys', (SELECT coalesce(jsonb_agg(replace(pg_get_constraintdef(k.oid), ' ON DELETE CASCADE', '') ORDER BY pg_get_constraintdef(k.oid) COLLATE \"C\"), '[]')
+        FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f')))
+    FROM pg_class c
+    WHERE c.relnamespace = 'retail'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege($1, c.oid, 'SELECT')";
+
+/// What the tool gave, in the form of [`CATALOGUE`].
+fn as_catalogue(result: &Value) -> Value {
+    let names = |list: &Value| {
+        let names: Vec<_> = list.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        names.join(", ")
+    };
+    let table = |table: &Value| {
+        let column = |column: &Value| (text(&column["name"]), json!([column["type"], column["comment"]]));
+        let columns: Map<_, _> = table["columns"].as_array().unwrap().iter().map(column).collect();
+        let key = |key: &Value| {
+            let (columns, of) = (names(&key["columns"]), names(&key["references_columns"]));
+            format!("FOREIGN KEY ({columns}) REFERENCES {}({of})", text(&key["references_table"]))
+        };
+        let mut keys: Vec<_> = table["foreign_keys"].as_array().unwrap().iter().map(key).collect();
+        keys.sort();
+        (text(&table["name"]), json!({"comment": table["comment"], "columns": columns, "foreign_keys": keys}))
+    };
+    result["tables"].as_array().unwrap().iter().map(table).collect::<Map<_, _>>().into()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
-async fn schemas_come_with_comments_and_foreign_keys() {
+async fn schemas_are_the_catalogues_with_comments_and_foreign_keys() {
     let app = TestApp::start().await;
-    let arguments = json!({"table_names": ["retail.orders"]});
-    let reply = app.client("seattle-store").call("get_multiple_table_schemas", arguments).await;
-    let text = reply.structured().to_string();
-    for expected in ["order_date", "retail.stores", "timestamp with time zone"] {
-        assert!(text.contains(expected), "{expected} is missing in {text}");
+    let reply = app.client("seattle-store").call("get_multiple_table_schemas", json!({})).await;
+    let found = as_catalogue(reply.structured());
+    let expected: Value = sqlx::query_scalar(CATALOGUE)
+        .bind("zava_store_reader")
+        .fetch_one(&mut app.database.admin().await)
+        .await
+        .unwrap();
+    assert_eq!(found, expected);
+    for (table, of_table) in found.as_object().unwrap() {
+        assert!(of_table["comment"].is_string(), "{table} has no comment");
+        let columns = of_table["columns"].as_object().unwrap();
+        assert!(columns.values().all(|column| column[1].is_string()), "{table}: {columns:?}");
     }
-    let unknown = json!({"table_names": ["retail.no_such_table"]});
-    let error = app.client("seattle-store").call("get_multiple_table_schemas", unknown).await;
-    assert!(error.error().starts_with("VALIDATION_ERROR"), "{}", error.error());
+    assert_eq!(found["retail.orders"]["foreign_keys"].as_array().unwrap().len(), 2, "{found}");
+    assert_eq!(found.get("retail.caller"), None, "the view behind the policies");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn schemas_show_what_the_caller_may_read_and_nothing_else() {
+    let app = TestApp::start().await;
+    let prepare = "CREATE TABLE retail.payroll (employee text, salary numeric);
+        REVOKE SELECT ON retail.customers, retail.products FROM zava_store_reader;
+        GRANT SELECT (product_id, sku, product_name) ON retail.products TO zava_store_reader";
+    sqlx::raw_sql(prepare).execute(&mut app.database.admin().await).await.unwrap();
+
+    let (store, office) = (app.client("seattle-store"), app.client("head-office"));
+    let reply = store.call("get_multiple_table_schemas", json!({})).await;
+    let found = as_catalogue(reply.structured());
+    let columns: Vec<_> = found["retail.products"]["columns"].as_object().unwrap().keys().collect();
+    assert_eq!(columns, ["product_id", "product_name", "sku"]);
+    let orders = &found["retail.orders"]["foreign_keys"];
+    assert_eq!(*orders, json!(["FOREIGN KEY (store_id) REFERENCES retail.stores(store_id)"]));
+    let whole = reply.message.to_string();
+    for hidden in ["retail.customers", "payroll", "salary"] {
+        assert!(!whole.contains(hidden), "{hidden} is shown: {whole}");
+    }
+    // One that may not be read is refused like one that is not there.
+    let refusal = async |client: &Client, table: &str| {
+        let reply = client.call("get_multiple_table_schemas", json!({"table_names": [table]})).await;
+        reply.error_without_id().replace(&format!("{table:?}"), "TABLE")
+    };
+    let missing = refusal(&store, "retail.no_such_table").await;
+    assert!(missing.starts_with("VALIDATION_ERROR"), "{missing}");
+    assert_eq!(refusal(&store, "retail.customers").await, missing);
+    assert_eq!(refusal(&store, "retail.payroll").await, missing);
+    assert_eq!(refusal(&store, "pg_catalog.pg_class").await, missing);
+
+    let reply = office.call("get_multiple_table_schemas", json!({})).await;
+    let theirs = as_catalogue(reply.structured());
+    assert!(theirs["retail.customers"].is_object() && theirs.get("retail.payroll").is_none(), "{theirs}");
     app.stop().await;
 }
 
@@ -115,16 +194,48 @@ async fn a_store_of_somebody_else_is_refused_like_one_that_does_not_exist() {
     app.stop().await;
 }
 
+/// The five best products of some days over all stores, and what all products brought.
+const BEST: &str = "\
+    WITH product AS (
+      SELECT p.sku, sum(i.quantity) AS units, sum(i.total_amount) AS revenue, sum(i.total_amount - i.quantity * p.cost) AS margin
+      FROM retail.order_items i JOIN retail.orders o USING (order_id) JOIN retail.products p USING (product_id)
+      WHERE o.status NOT IN ('cancelled', 'returned')
+        AND (o.order_date AT TIME ZONE 'America/Los_Angeles')::date BETWEEN $1::date AND $2::date
+      GROUP BY p.sku)
+    SELECT sku, units::int8, revenue::float8, margin::float8, (SELECT sum(revenue) FROM product)::float8
+    FROM product ORDER BY CASE $3 WHEN 'revenue' THEN revenue WHEN 'units' THEN units ELSE margin END DESC, sku LIMIT 5";
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn best_sellers_agree_with_the_table() {
     let app = TestApp::start().await;
-    let arguments = json!({"time_period": "last_12_months", "by": "revenue", "limit": 5});
-    let reply = app.client("head-office").call("top_products", arguments).await;
-    let products = reply.structured()["products"].as_array().unwrap_or_else(|| panic!("{}", reply.message));
-    assert_eq!(products.len(), 5);
-    let revenue: Vec<f64> = products.iter().map(|p| p["revenue"].as_f64().unwrap()).collect();
-    assert!(revenue.is_sorted_by(|a, b| a >= b), "{revenue:?}");
+    for by in ["revenue", "units", "margin"] {
+        let arguments = json!({"time_period": "last_12_months", "by": by, "limit": 5});
+        let reply = app.client("head-office").call("top_products", arguments).await;
+        let result = reply.structured();
+        let best: Vec<(String, i64, f64, f64, f64)> = sqlx::query_as(BEST)
+            .bind(text(&result["period"]["first_day"]))
+            .bind(text(&result["period"]["last_day"]))
+            .bind(by)
+            .fetch_all(&mut app.database.admin().await)
+            .await
+            .unwrap();
+        let expected: Vec<_> = (1..)
+            .zip(&best)
+            .map(|(rank, (sku, units, revenue, margin, _))| json!([rank, sku, units, revenue, margin]))
+            .collect();
+        let found: Vec<_> = result["products"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|product| {
+                json!([product["rank"], product["sku"], product["units"], product["revenue"], product["margin"]])
+            })
+            .collect();
+        assert_eq!(found.len(), 5, "{result}");
+        assert_eq!(found, expected, "by {by}");
+        assert_eq!(result["total_revenue"], best[0].4, "by {by}");
+    }
     app.stop().await;
 }
 
