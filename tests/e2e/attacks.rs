@@ -283,6 +283,6 @@ fn code(error: &DbError) -> String {
             (*code).to_owned()
         }
         DbError::Statement { sqlstate, .. } => sqlstate.clone(),
-        DbError::Unavailable(_) | DbError::Internal(_) => error.for_log(),
+        DbError::Unavailable(_) | DbError::Outage(_) | DbError::Internal(_) => error.for_log(),
     }
 }

@@ -14,12 +14,11 @@ mod disk;
 #[path = "faults/load.rs"]
 mod load;
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use load::Load;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use stockade_tests::{Cluster, TestApp};
+use stockade_tests::{Cluster, TestApp, left_out};
 
 /// How long each fault lasts under load.
 const LASTS: Duration = Duration::from_millis(1_500);
@@ -48,16 +47,17 @@ async fn a_database_in_trouble_gives_no_wrong_answer_and_all_is_well_again() {
         .await;
     let mut admin = app.database.admin().await;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.unwrap();
-    writeln!(std::io::stderr(), "{}", load::HEADER).expect("standard error");
 
     let load = Load::start(&app).await;
     load.row("none", &[], async { tokio::time::sleep(LASTS).await }).await;
 
     let row = load.row("a connection is killed every 20 ms", BUSY, async {
+        let mut hit = 0;
         for _ in 0..LASTS.as_millis() / 20 {
-            terminate_one(&mut admin).await;
+            hit += terminate_one(&mut admin).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        assert!(hit > 0, "no statement was hit");
     });
     row.await;
 
@@ -91,8 +91,7 @@ async fn a_database_in_trouble_gives_no_wrong_answer_and_all_is_well_again() {
         drop(admin);
         disk::of_the_log(&app, &load, cluster).await;
     } else {
-        writeln!(std::io::stderr(), "| the disk is full | left out: no file system may be mounted here | | | |")
-            .expect("standard error");
+        left_out("full disks: no file system may be mounted here");
     }
 
     let row = load.row("the server is stopped and started", BUSY, async {
@@ -105,11 +104,10 @@ async fn a_database_in_trouble_gives_no_wrong_answer_and_all_is_well_again() {
     app.stop().await;
 }
 
-async fn terminate_one(admin: &mut PgConnection) {
-    run(
-        admin,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'stockade_login'
-         AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1",
-    )
-    .await;
+/// Ends a connection on which a statement runs, where there is one, and says how many.
+async fn terminate_one(admin: &mut PgConnection) -> i64 {
+    let terminate = "SELECT count(pg_terminate_backend(pid)) FROM
+           (SELECT pid FROM pg_stat_activity WHERE usename = 'stockade_login' AND datname = current_database()
+            AND state = 'active' ORDER BY random() LIMIT 1) AS one";
+    sqlx::query_scalar(terminate).fetch_one(admin).await.unwrap()
 }

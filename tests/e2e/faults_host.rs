@@ -15,10 +15,22 @@ use std::{
 
 use line::Line;
 use serde_json::{Value, json};
-use stockade_tests::{HostProcess, TestApp, TestAppBuilder};
+use stockade_tests::{FaultTable, HostProcess, TestApp, TestAppBuilder, left_out};
 
 mod descriptors;
 mod line;
+
+const TABLE: FaultTable = FaultTable {
+    after: "**The host**",
+    columns: &["fault", "answered", "failed, by code", "slowest", "well again after"],
+    rows: &[
+        "no file descriptors left, then no connection to the database",
+        "clients open more connections than it may have descriptors",
+        "the disk of its log and audit file is full",
+        "SIGTERM under load (until it has ended)",
+        "SIGKILL under load (from the next start)",
+    ],
+};
 
 /// Callers at once.
 const CALLERS: usize = 16;
@@ -93,9 +105,8 @@ impl Seen {
     fn row(&self, fault: &str, expected: &[&str], well: Duration) {
         let failed: Vec<String> = self.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
-        let (answered, slowest, well) = (self.answered, self.slowest.as_millis(), well.as_millis());
-        writeln!(std::io::stderr(), "| {fault} | {answered} | {failed} | {slowest} ms | {well} ms |")
-            .expect("standard error");
+        let ms = |time: Duration| format!("{} ms", time.as_millis());
+        TABLE.print(fault, &[&self.answered.to_string(), &failed, &ms(self.slowest), &ms(well)]);
         assert!(self.wrong.is_empty(), "{fault}: {:?}", self.wrong);
         for what in self.failed.keys() {
             assert!(expected.contains(&what.as_str()), "{fault}: {what} is no way to fail, of {expected:?}");
@@ -180,11 +191,11 @@ async fn well(host: &HostProcess, since: Instant) -> Duration {
     first.expect("a good answer")
 }
 
-/// The outcomes of calls that the host has recorded. What a full disk cut off was written again whole, so a line
-/// may be torn, and a record may stand twice.
+/// The outcomes of calls that the host has recorded. Each line is whole, whatever a full disk cut off; a record may
+/// stand twice.
 fn recorded(file: &Path) -> BTreeMap<String, usize> {
     let text = std::fs::read_to_string(file).expect("the audit file");
-    let records = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a whole line"));
     let calls = records.filter(|record| record["kind"] == "call");
     let by_id: BTreeMap<String, String> = calls
         .map(|record| {
@@ -212,6 +223,11 @@ fn calls_in(kept: &Path) -> usize {
     texts.map(calls).sum()
 }
 
+#[test]
+fn the_page_has_the_rows_of_the_host() {
+    TABLE.is_in(include_str!("../../host/README.md"));
+}
+
 fn builder() -> TestAppBuilder {
     TestApp::builder().plugins(&["execute-sales-query"])
 }
@@ -237,7 +253,7 @@ async fn sigterm_under_load_loses_no_call_that_was_begun() {
     assert_eq!(host.ended().await, Some(0), "it ends as it was told");
     let took = began.elapsed();
     let seen = load.end().await;
-    seen.row("host: SIGTERM under load (until it has ended)", &["SERVER_BUSY", "no connection", "no reply"], took);
+    seen.row("SIGTERM under load (until it has ended)", &["SERVER_BUSY", "no connection", "no reply"], took);
     let outcomes = recorded(&files.folder().join("records/audit.jsonl"));
     assert_eq!(outcomes.get("DONE"), Some(&seen.answered), "every call that was done was answered: {outcomes:?}");
     assert_eq!(outcomes.get("CANCELLED"), None, "none was cut off: {outcomes:?}");
@@ -259,7 +275,7 @@ async fn sigkill_under_load_takes_the_embedded_database_along_and_the_next_start
     let restarted = Instant::now();
     let next = files.start().await;
     let well = well(&next, restarted).await;
-    seen.row("host: SIGKILL under load (from the next start)", &["no connection", "no reply"], well);
+    seen.row("SIGKILL under load (from the next start)", &["no connection", "no reply"], well);
     writeln!(std::io::stderr(), "  PostgreSQL had stopped {} ms after the host was killed", stopped.as_millis())
         .expect("standard error");
     next.signal("TERM");
@@ -288,13 +304,7 @@ impl Drop for Small {
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn a_full_log_disk_costs_log_lines_and_no_call() {
     let Some(small) = Small::mount() else {
-        writeln!(
-            std::io::stderr(),
-            "| host: the disk of its log is full | left out: no file system may be mounted here | | | |"
-        )
-        .expect("standard error");
-        assert!(std::env::var_os("CI").is_none(), "left out where `CI` is set");
-        return;
+        return left_out("the full disk of its log: no file system may be mounted here");
     };
     let (audit, kept) = (small.0.path().join("audit.jsonl"), small.0.path().join("kept"));
     let sections = format!("[audit]\nfile = '{}'\n[log]\nfile = '{}/host.log'", audit.display(), kept.display());
@@ -332,7 +342,7 @@ async fn a_full_log_disk_costs_log_lines_and_no_call() {
     let lines = calls_in(&kept);
     until("so is the log", async || calls_in(&kept) > lines).await;
     let seen = load.end().await;
-    seen.row("host: the disk of its log and audit file is full", &[], well);
+    seen.row("the disk of its log and audit file is full", &[], well);
     // Each call has a line, or is one of those that are counted.
     until("what is not there is counted", async || {
         calls_in(&kept) as u64 + host.log_lines_lost().await >= seen.answered as u64

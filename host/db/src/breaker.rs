@@ -142,7 +142,7 @@ impl Drop for Trial<'_> {
 }
 
 fn refused() -> DbError {
-    DbError::unavailable("not tried: the database did not answer the calls before this one")
+    DbError::outage("not tried: the database did not answer the calls before this one")
 }
 
 #[cfg(test)]

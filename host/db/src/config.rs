@@ -52,7 +52,8 @@ pub struct DatabaseConfig {
     pub accept_unrevoked: bool,
     /// The file with the key that signs callers' claims, as `ContextKey::write_file` writes it.
     pub context_key_file: PathBuf,
-    /// Connections at most.
+    /// Connections that calls hold at the same time. For the moment in which one is given back or opened anew, up to
+    /// `connections_min` more may be open.
     #[serde(default = "default_connections_max")]
     pub connections_max: u32,
     /// Connections that one tenant's calls may hold at the same time; without it three quarters of
@@ -65,7 +66,8 @@ pub struct DatabaseConfig {
     /// An idle connection beyond the minimum is closed after this many seconds.
     #[serde(default = "default_idle_timeout_s")]
     pub idle_timeout_s: u64,
-    /// A query waits this many milliseconds for its tenant's turn, and as many for a connection.
+    /// A query waits this many milliseconds for its tenant's turn, as many for a connection, and as many for the server
+    /// to begin its transaction.
     #[serde(default = "default_acquire_timeout_ms")]
     pub acquire_timeout_ms: u64,
     /// A statement runs this many milliseconds at most, and never past the call's deadline.

@@ -40,6 +40,10 @@ pub enum DbError {
     /// The database or a model endpoint cannot be reached, or is not fit to serve from.
     #[error("the database is unavailable")]
     Unavailable(Inner),
+    /// The same, and this call has no use in trying again: it has waited for the database as long as it may, or it
+    /// was not let through, because the calls before it found nobody there.
+    #[error("the database is unavailable")]
+    Outage(Inner),
     /// A bug, or an answer from the database that this crate cannot read.
     #[error("internal error")]
     Internal(Inner),
@@ -56,6 +60,15 @@ impl DbError {
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable(Inner(message.into()))
+    }
+
+    pub(crate) fn outage(message: impl Into<String>) -> Self {
+        Self::Outage(Inner(message.into()))
+    }
+
+    /// Whether the database was not there for the call, however that was found out.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Outage(_))
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
@@ -87,7 +100,7 @@ impl DbError {
         match self {
             Self::Rejected { .. } | Self::Statement { .. } | Self::Timeout { .. } => self.to_string(),
             Self::Forbidden { code, message } => format!("{code}: {message}"),
-            Self::Unavailable(inner) => format!("unavailable: {}", inner.for_log()),
+            Self::Unavailable(inner) | Self::Outage(inner) => format!("unavailable: {}", inner.for_log()),
             Self::Internal(inner) => format!("internal: {}", inner.for_log()),
         }
     }
@@ -138,11 +151,14 @@ fn from_sqlstate(sqlstate: String, message: &str) -> DbError {
         "57014" => DbError::Timeout { code: "STATEMENT_TIMEOUT" },
         "55P03" => DbError::Timeout { code: "LOCK_TIMEOUT" },
         "25P03" | "25P04" => DbError::Timeout { code: "CALL_DEADLINE" },
-        // The statement spilled more than it may, or asked for more memory than there is: its own failure.
-        "53200" | "53400" => DbError::Statement { sqlstate: sqlstate.to_owned(), message: message.to_owned() },
+        // The statement asked for more memory than there is, or spilled more than it may: its own failure. What could
+        // not be had may be a file, and the first message names it.
+        "53200" => DbError::Statement { sqlstate, message: "out of memory".to_owned() },
+        "53400" => DbError::Statement { sqlstate, message: scrub(message) },
         // The server is going away, or refuses connections; class 28 is a wrong login.
-        "57P01" | "57P02" | "57P03" | "57P05" => DbError::unavailable(format!("{sqlstate}: {message}")),
-        state if state.starts_with("08") || state.starts_with("53") || state.starts_with("28") => {
+        "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => DbError::unavailable(format!("{sqlstate}: {message}")),
+        // Classes 58 and F0 are its system's and its files' failures; their messages name paths.
+        state if ["08", "28", "53", "58", "F0"].iter().any(|class| state.starts_with(class)) => {
             DbError::unavailable(format!("{sqlstate}: {message}"))
         }
         state if state.starts_with("XX") => DbError::internal(format!("{sqlstate}: {message}")),
@@ -200,7 +216,10 @@ mod tests {
 
     #[test]
     fn what_the_server_says_of_itself_is_for_the_log() {
-        for sqlstate in ["42501", "57014", "55P03", "25P03", "57P01", "57P03", "08006", "53300", "28P01", "XX000"] {
+        for sqlstate in [
+            "42501", "57014", "55P03", "25P03", "57P01", "57P03", "57P04", "08006", "53100", "53200", "53300", "28P01",
+            "58000", "58030", "58P01", "58P02", "F0000", "F0001", "XX000", "XX001",
+        ] {
             let error = from_sqlstate(sqlstate.to_owned(), SECRET);
             assert!(!error.to_string().contains(SECRET), "{sqlstate}: {error}");
         }
@@ -208,5 +227,9 @@ mod tests {
         assert!(!closed().to_string().contains(SECRET) && closed().for_log().contains(SECRET), "{}", closed());
         let own = from_sqlstate("22012".to_owned(), "division by zero\n\u{1b}[2J");
         assert_eq!(own.to_string(), "22012: division by zero  [2J", "a statement's own failure, on one line");
+        for sqlstate in ["22012", "53400"] {
+            let long = from_sqlstate(sqlstate.to_owned(), &"\u{1b}".repeat(10_000)).to_string();
+            assert!(long.len() < 1_000 && !long.contains('\u{1b}'), "{sqlstate}: {} bytes", long.len());
+        }
     }
 }

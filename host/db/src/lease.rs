@@ -70,7 +70,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Takes a connection and begins a transaction as `identity`: two round trips. Waits for a
-    /// seat first, then for a connection to be opened where none is, each as long as `acquire_timeout_ms` says.
+    /// seat first, then for a connection to be opened where none is, then for the server to begin, each as long as
+    /// `acquire_timeout_ms` says.
     #[tracing::instrument(
         target = "stockade::trace",
         name = "begin",
@@ -111,7 +112,7 @@ impl Lease {
             }
             Err(error) => {
                 let error = error.of_the_host();
-                if matches!(error, DbError::Unavailable(_)) {
+                if error.is_unavailable() {
                     trial.failed();
                 }
                 return Err(error);
@@ -132,7 +133,7 @@ impl Lease {
         seat: &Arc<Seat>,
         begin: &str,
     ) -> Result<(Self, i32, i64), DbError> {
-        let mut others = node.pool.num_idle();
+        let mut others = node.idle();
         loop {
             let mut lease = Self {
                 database: database.clone(),
@@ -142,7 +143,9 @@ impl Lease {
                 state: State::Busy,
                 seat: Some(Arc::clone(seat)),
             };
-            match lease.start(begin).await {
+            // A server that is there and silent answers on no other connection either.
+            let silent = |_| Err(DbError::outage("the server did not begin a transaction in time"));
+            match tokio::time::timeout(node.acquire_timeout, lease.start(begin)).await.unwrap_or_else(silent) {
                 Ok((pid, began_us)) => return Ok((lease, pid, began_us)),
                 Err(DbError::Unavailable(_)) if others > 0 => others -= 1,
                 Err(error) => return Err(error),

@@ -34,7 +34,7 @@ pub(crate) struct Node {
     /// Who may take which of the pool's connections.
     pub(crate) shares: Arc<Shares>,
     pub(crate) breaker: Breaker,
-    acquire_timeout: Duration,
+    pub(crate) acquire_timeout: Duration,
     pub(crate) discarded: AtomicU64,
     pub(crate) cancelled: AtomicU64,
 }
@@ -82,7 +82,8 @@ impl Node {
         };
         match opened {
             Ok(connection) => Ok(connection),
-            Err(sqlx::Error::PoolTimedOut) => Err(DbError::unavailable("no connection could be opened in time")),
+            // The pool has tried again all the time, where the server refused; whoever tried again would hang as long.
+            Err(sqlx::Error::PoolTimedOut) => Err(DbError::outage("no connection could be opened in time")),
             Err(error) if is_out_of_descriptors() => {
                 match tokio::time::timeout(self.acquire_timeout, self.freed(FREED_POLL)).await {
                     Ok(Some(freed)) => Ok(freed),
@@ -108,6 +109,16 @@ impl Node {
         }
     }
 
+    /// The pool's connections that are open and lie idle.
+    pub(crate) fn idle(&self) -> u32 {
+        idle(&self.pool)
+    }
+
+    /// The same of the connections for control.
+    pub(crate) fn control_idle(&self) -> u32 {
+        idle(&self.control)
+    }
+
     /// Asks the server to give up what the backend is doing.
     pub(crate) async fn cancel(&self, pid: i32) -> Result<(), DbError> {
         let cancel = AssertSqlSafe(format!("SELECT pg_cancel_backend({pid})"));
@@ -120,6 +131,11 @@ impl Node {
         self.pool.close().await;
         self.control.close().await;
     }
+}
+
+/// A connection can be taken again before the pool has counted it: for that instant the count is below zero, and wraps.
+fn idle(pool: &PgPool) -> u32 {
+    u32::try_from(pool.num_idle()).unwrap_or(0)
 }
 
 /// Whether this process can open nothing. The system is asked: what fails first may be a look-up of a name, or the

@@ -10,12 +10,12 @@
 //! bytes; so only places in the same log are compared, and such a replica grows old.
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgPool};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::DatabaseConfig;
@@ -30,7 +30,8 @@ pub(crate) struct Replicas {
     lag_max: Duration,
     all: Vec<Arc<Replica>>,
     next: AtomicU64,
-    watch: Mutex<Option<AbortHandle>>,
+    /// Ends with it.
+    watch: Mutex<JoinSet<()>>,
 }
 
 pub(crate) struct Replica {
@@ -43,6 +44,9 @@ pub(crate) struct Replica {
     /// It has all that the primary had written by then.
     current_at: Mutex<Option<Instant>>,
 }
+
+/// Places in the primary's log, and from when on it had written as far; the youngest first.
+type Notes = Mutex<VecDeque<(Instant, Place)>>;
 
 /// A place in a server's log.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,8 +87,8 @@ impl Replicas {
     /// The next replica that is close enough behind and answers, by turns.
     pub(crate) fn pick(&self) -> Option<Arc<Replica>> {
         let first = self.next.fetch_add(1, Ordering::Relaxed) as usize;
-        let in_turn = self.all.iter().cycle().skip(first % self.all.len().max(1)).take(self.all.len());
-        in_turn.filter(|replica| self.is_close(replica)).find(|replica| replica.node.breaker.check().is_ok()).cloned()
+        let mut in_turn = self.all.iter().cycle().skip(first % self.all.len().max(1)).take(self.all.len());
+        in_turn.find(|replica| self.may_serve(replica)).cloned()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Replica> {
@@ -95,55 +99,65 @@ impl Replicas {
         replica.lag().is_some_and(|lag| lag <= self.lag_max)
     }
 
-    /// Begins to measure; nothing is used before.
+    /// Whether it is close enough, and its breaker lets a call through.
+    pub(crate) fn may_serve(&self, replica: &Replica) -> bool {
+        self.is_close(replica) && replica.node.breaker.check().is_ok()
+    }
+
+    /// Begins to measure; nothing is used before. Each replica by itself: one that hangs makes no other old.
     pub(crate) fn watch(&self, primary: PgPool, config: &DatabaseConfig) {
         if self.all.is_empty() {
             return;
         }
-        let (replicas, config) = (self.all.clone(), config.clone());
         let every = (self.lag_max / 4).clamp(Duration::from_millis(20), Duration::from_secs(1));
-        let watch = tokio::spawn(async move {
-            let mut notes = VecDeque::new();
-            loop {
-                // From before it is asked: what is written meanwhile may or may not be in it.
-                let at = Instant::now();
-                if let Ok(end) = place(&primary, WRITTEN).await {
-                    notes.push_front((at, end));
-                    notes.truncate(NOTES_MAX);
+        let notes = Arc::new(Notes::default());
+        let mut watch = lock(&self.watch);
+        watch.spawn(note(primary, Arc::clone(&notes), every));
+        for replica in &self.all {
+            let (replica, notes, config) = (Arc::clone(replica), Arc::clone(&notes), config.clone());
+            watch.spawn(async move {
+                loop {
+                    replica.measure(&notes, &config).await;
+                    tokio::time::sleep(every).await;
                 }
-                futures::future::join_all(replicas.iter().map(|replica| replica.measure(&notes, &config))).await;
-                tokio::time::sleep(every).await;
-            }
-        });
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch.abort_handle());
+            });
+        }
     }
 
     pub(crate) async fn close(&self) {
-        if let Some(watch) = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            watch.abort();
-        }
+        lock(&self.watch).abort_all();
         for replica in &self.all {
             replica.node.close().await;
         }
     }
 }
 
-impl Drop for Replicas {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            watch.abort();
+/// Notes where the primary's log ends, again and again.
+async fn note(primary: PgPool, notes: Arc<Notes>, every: Duration) {
+    loop {
+        // From before it is asked: what is written meanwhile may or may not be in it.
+        let at = Instant::now();
+        if let Ok(end) = place(&primary, WRITTEN).await {
+            let mut notes = lock(&notes);
+            notes.push_front((at, end));
+            notes.truncate(NOTES_MAX);
         }
+        tokio::time::sleep(every).await;
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Replica {
     /// How far behind it is, at most; none where nobody knows.
     pub(crate) fn lag(&self) -> Option<Duration> {
-        self.current_at.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+        lock(&self.current_at).map(|at| at.elapsed())
     }
 
     /// Compares what it has replayed with the notes, the youngest first.
-    async fn measure(&self, notes: &VecDeque<(Instant, Place)>, config: &DatabaseConfig) {
+    async fn measure(&self, notes: &Notes, config: &DatabaseConfig) {
         let replayed = match self.replayed(config).await {
             Ok(replayed) => replayed,
             Err(error) => {
@@ -155,17 +169,18 @@ impl Replica {
         };
         self.reported.store(false, Ordering::Relaxed);
         let reached = |end: &Place| end.log == replayed.log && end.bytes <= replayed.bytes;
-        if let Some((at, _)) = notes.iter().find(|(_, end)| reached(end)) {
-            *self.current_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(*at);
+        let found = lock(notes).iter().find(|(_, end)| reached(end)).map(|(at, _)| *at);
+        if found.is_some() {
+            *lock(&self.current_at) = found;
         }
     }
 
     async fn replayed(&self, config: &DatabaseConfig) -> Result<Place, DbError> {
         let replayed = place(&self.node.control, REPLAYED).await?;
         let fit = |fit: &Option<String>| fit.as_ref() == Some(&replayed.log);
-        if !fit(&self.fit.lock().unwrap_or_else(PoisonError::into_inner)) {
+        if !fit(&lock(&self.fit)) {
             within_control_time(checks::fitness(&self.node.control, config)).await?;
-            *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = Some(replayed.log.clone());
+            *lock(&self.fit) = Some(replayed.log.clone());
         }
         Ok(replayed)
     }

@@ -77,8 +77,7 @@ impl Attempts<'_> {
         if !error.is_passing() || self.made >= retries.attempts_max {
             return None;
         }
-        let bound = retries.backoff.saturating_mul(1 << (self.made - 1).min(16)).min(PAUSE_MAX);
-        let pause = bound.mul_f64(fraction());
+        let pause = full_jitter(retries.backoff.saturating_mul(1 << (self.made - 1).min(16)).min(PAUSE_MAX));
         if Instant::now() + pause >= self.deadline {
             return None;
         }
@@ -93,9 +92,10 @@ impl Attempts<'_> {
     }
 }
 
-/// From 0 to 1. The first 32 bits of a version 4 UUID are random.
-fn fraction() -> f64 {
-    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+/// A random part of the whole time, so that those who failed together do not come back together.
+pub(crate) fn full_jitter(most: Duration) -> Duration {
+    // The first 32 bits of a version 4 UUID are random.
+    most.mul_f64(f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -133,6 +133,7 @@ mod tests {
             statement("53200"),
             DbError::Timeout { code: "STATEMENT_TIMEOUT" },
             DbError::Timeout { code: "POOL_TIMEOUT" },
+            DbError::outage("not tried"),
             DbError::internal("a bug"),
             DbError::rejected("SQL_NOT_A_QUERY", ""),
         ] {

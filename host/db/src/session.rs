@@ -166,8 +166,7 @@ impl Session {
 
     async fn admit(&self, mut statement: Statement, index: usize) -> Result<Admitted, DbError> {
         let admitted = self.database.admit(&statement.text, statement.parameters.len(), &self.limits);
-        let end = self.in_time(admitted).await?;
-        statement.text.truncate(end);
+        statement.text = self.in_time(admitted).await?.to_string();
         Ok(Admitted { cursor: cursor_name(index, &statement.parameters), statement })
     }
 
@@ -301,8 +300,9 @@ impl Session {
             let begun =
                 Lease::begin(&self.database, node, &self.origin.identity, isolation, purpose, self.limits.deadline)
                     .await;
-            if !matches!(begun, Err(DbError::Unavailable(_) | DbError::Timeout { .. })) {
-                return begun;
+            match begun {
+                Err(error) if error.is_unavailable() || matches!(error, DbError::Timeout { .. }) => {}
+                begun => return begun,
             }
             self.leave_replica();
         }
@@ -341,7 +341,7 @@ impl Session {
     pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
         match tokio::time::timeout_at(self.limits.deadline, work).await {
             // At that moment the server gives the transaction up, too, and may be first.
-            Ok(Err(DbError::Unavailable(_))) if Instant::now() >= self.limits.deadline => {
+            Ok(Err(error)) if error.is_unavailable() && Instant::now() >= self.limits.deadline => {
                 Err(DbError::Timeout { code: "CALL_DEADLINE" })
             }
             Ok(outcome) => outcome,

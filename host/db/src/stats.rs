@@ -12,7 +12,7 @@ use crate::replica::Replica;
 pub struct DatabaseStats {
     /// Connections that calls may hold at the same time.
     pub connections_max: u32,
-    /// Connections that are open.
+    /// Connections that are open, for moments up to `connections_min` more than calls may hold.
     pub connections: u32,
     /// Open ones that nobody uses.
     pub idle: u32,
@@ -47,7 +47,7 @@ pub struct DatabaseStats {
 /// What one replica is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaStats {
-    /// Whether calls read from it.
+    /// Whether the next call may read from it.
     pub used: bool,
     /// Milliseconds that it is behind the primary, at most; none where that is not known.
     pub lag_ms: Option<u64>,
@@ -70,11 +70,11 @@ impl Database {
         DatabaseStats {
             connections_max: self.inner.config.connections_max,
             connections: node.pool.size(),
-            idle: count(node.pool.num_idle()),
+            idle: node.idle(),
             in_use: count(shares.held),
             waiting: count(shares.waiting),
             control_connections: node.control.size(),
-            control_idle: count(node.control.num_idle()),
+            control_idle: node.control_idle(),
             acquires: shares.taken,
             acquire_timeouts: shares.timed_out,
             discarded: node.discarded.load(Ordering::Relaxed),
@@ -88,13 +88,12 @@ impl Database {
     }
 
     fn replica_stats(&self, replica: &Replica) -> ReplicaStats {
-        let breaker = replica.node.breaker.seen().0;
         ReplicaStats {
-            used: self.inner.replicas.is_close(replica) && breaker != BreakerState::Open,
+            used: self.inner.replicas.may_serve(replica),
             lag_ms: replica.lag().map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
             connections: replica.node.pool.size(),
             acquires: replica.node.shares.stats().taken,
-            breaker,
+            breaker: replica.node.breaker.seen().0,
         }
     }
 }

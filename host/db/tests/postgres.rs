@@ -22,6 +22,9 @@ mod embedded;
 mod embedder;
 #[path = "postgres/endpoint.rs"]
 mod endpoint;
+#[path = "../../../tests/src/fault_table.rs"]
+#[expect(unreachable_pub, reason = "the end-to-end suite's library exports it")]
+mod fault_table;
 #[path = "postgres/faults.rs"]
 mod faults;
 #[path = "postgres/fitness.rs"]
@@ -50,3 +53,6 @@ mod types;
 mod wall;
 #[path = "postgres/wide.rs"]
 mod wide;
+
+/// Where the tables of faults stand.
+const FAULTS_PAGE: &str = include_str!("../../README.md");

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -12,7 +11,7 @@ use std::{
 };
 
 use serde_json::json;
-use stockade_tests::{Client, TestApp, TestDatabase};
+use stockade_tests::{Client, FaultTable, TestApp, TestDatabase};
 
 /// Callers at once, of two who see different rows.
 const CALLERS: usize = 8;
@@ -22,8 +21,22 @@ const WELL: usize = 2 * CALLERS;
 /// How long that may take.
 const WELL_WITHIN: Duration = Duration::from_secs(30);
 
-pub(crate) const HEADER: &str =
-    "| fault | answered | failed, by code | slowest | well again after |\n|---|---|---|---|---|";
+const TABLE: FaultTable = FaultTable {
+    after: "**The database**",
+    columns: &["fault", "answered", "failed, by code", "slowest", "well again after"],
+    rows: &[
+        "none",
+        "a connection is killed every 20 ms",
+        "all connections are killed at once",
+        "the server is out of connections",
+        "somebody holds a lock on the table",
+        "the disk for temporary files is full",
+        "the disk of the data is full, and a call must be recorded",
+        "the disk of the data is full",
+        "the disk of the write-ahead log is full",
+        "the server is stopped and started",
+    ],
+};
 
 /// Callers at work.
 pub(crate) struct Load {
@@ -73,9 +86,9 @@ impl Load {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         let failed: Vec<String> = seen.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
-        let (slowest, after) = (seen.slowest.as_millis(), well.unwrap_or_default().as_millis());
-        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {after} ms |", seen.answered)
-            .expect("standard error");
+        let ms = |time: Duration| format!("{} ms", time.as_millis());
+        let (slowest, after) = (ms(seen.slowest), ms(well.unwrap_or_default()));
+        TABLE.print(fault, &[&seen.answered.to_string(), &failed, &slowest, &after]);
         assert!(well.is_some(), "{fault}: not well again: {:?}", seen.failed);
         assert!(seen.wrong.is_empty(), "{fault}: wrong answers: {:?}", seen.wrong);
         for code in seen.failed.keys() {
@@ -158,4 +171,9 @@ pub(crate) async fn query(client: &Client, statement: &str) -> Result<i64, Strin
 pub(crate) fn sockets(database: &TestDatabase) -> PathBuf {
     let host = database.admin_url.split_once("host=").expect("a socket").1;
     PathBuf::from(host.replace("%2F", "/"))
+}
+
+#[test]
+fn the_page_has_the_rows_of_the_database() {
+    TABLE.is_in(include_str!("../../../host/README.md"));
 }

@@ -56,7 +56,7 @@ async fn without_descriptors_what_is_open_serves_and_all_is_well_when_there_are_
     let well = well(&host, over).await;
     stranger.await.expect("no panic").expect("whoever waited is answered");
     let seen = load.end().await;
-    seen.row("host: no file descriptors left, then no connection to the database", &["SERVER_BUSY"], well);
+    seen.row("no file descriptors left, then no connection to the database", &["SERVER_BUSY"], well);
     host.signal("TERM");
     assert_eq!(host.ended().await, Some(0));
 }
@@ -93,7 +93,7 @@ async fn clients_leave_the_host_descriptors_of_its_own() {
     until("a new connection is served", async || ask(&host).await.is_ok()).await;
     let well = well(&host, over).await;
     let seen = load.end().await;
-    seen.row("host: clients open more connections than it may have descriptors", &[], well);
+    seen.row("clients open more connections than it may have descriptors", &[], well);
     host.signal("TERM");
     assert_eq!(host.ended().await, Some(0));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use stockade_db::{BreakerState, ColumnValues, DbError, Secret};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -29,6 +29,8 @@ const SLOW: &str = "SELECT count(*) FROM generate_series(1, 10000000)";
 /// A cluster of the test's own.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
+    /// Where `postgres` and `initdb` are.
+    programs: PathBuf,
     running: Option<EmbeddedPostgres>,
 }
 
@@ -36,35 +38,41 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("stockade-fault-").tempdir_in("/var/tmp").unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let mut server = Self { folder, running: None };
+        let mut server = Self { folder, programs: bin_dir(), running: None };
         server.start_again().await;
         server
     }
 
     /// One whose clock is ahead, by what libfaketime calls it.
     async fn start_ahead(library: &std::ffi::OsStr, by: &str) -> Self {
+        Self::start_as(&format!("LD_PRELOAD={} FAKETIME={by}", library.to_string_lossy()), "").await
+    }
+
+    /// One that listens at an address of its own, on the loopback network and the customary port.
+    async fn start_at(address: &str) -> Self {
+        Self::start_as("", &format!("-c listen_addresses={address}")).await
+    }
+
+    /// One whose programs run with further variables, and `postgres` with further arguments.
+    async fn start_as(variables: &str, arguments: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("stockade-fault-").tempdir_in("/var/tmp").unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let programs = folder.path().join("bin");
         std::fs::create_dir(&programs).unwrap();
-        for program in ["postgres", "initdb"] {
-            let (preload, script) = (library.to_string_lossy(), programs.join(program));
-            let program = bin_dir().join(program);
-            let text = format!("#!/bin/sh\nLD_PRELOAD={preload} FAKETIME={by} exec {} \"$@\"\n", program.display());
+        for (program, arguments) in [("postgres", arguments), ("initdb", "")] {
+            let (program, script) = (bin_dir().join(program), programs.join(program));
+            let text = format!("#!/bin/sh\n{variables} exec {} \"$@\" {arguments}\n", program.display());
             std::fs::write(&script, text).unwrap();
             std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
         }
-        let mut server = Self { folder, running: None };
-        server.start_from(programs).await;
+        let mut server = Self { folder, programs, running: None };
+        server.start_again().await;
         server
     }
 
     async fn start_again(&mut self) {
-        self.start_from(bin_dir()).await;
-    }
-
-    async fn start_from(&mut self, bin_dir: PathBuf) {
-        let config = EmbeddedConfig { bin_dir: Some(bin_dir), data_dir: self.folder.path().join("pg") };
+        let bin_dir = Some(self.programs.clone());
+        let config = EmbeddedConfig { bin_dir, data_dir: self.folder.path().join("pg") };
         let started = EmbeddedPostgres::start(&config).await;
         self.running = Some(started.unwrap_or_else(|error| panic!("{}", error.for_log())));
     }
@@ -84,9 +92,40 @@ impl Server {
 
     /// Sends the postmaster a signal.
     async fn signal(&self, signal: &str) {
-        let pid = std::fs::read_to_string(self.folder.path().join("pg/cluster/postmaster.pid")).unwrap();
-        let sent = Command::new("kill").args([signal, pid.lines().next().unwrap()]).status().await.unwrap();
+        let sent = Command::new("kill").args([signal, &self.postmaster()]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    fn postmaster(&self) -> String {
+        let pid = std::fs::read_to_string(self.folder.path().join("pg/cluster/postmaster.pid")).unwrap();
+        pid.lines().next().unwrap().to_owned()
+    }
+}
+
+/// A server that accepts connections and says nothing, until this is dropped.
+pub(crate) struct Frozen(Vec<String>);
+
+impl Frozen {
+    /// Stops the postmaster, and the backends of the host's connections.
+    pub(crate) async fn new(postmaster: String, url: &str) -> Self {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let backends = "SELECT pid::text FROM pg_stat_activity WHERE usename = 'test_login'";
+        let mut processes: Vec<String> = sqlx::query_scalar(backends).fetch_all(&mut connection).await.unwrap();
+        processes.insert(0, postmaster);
+        let frozen = Self(processes);
+        frozen.send("-STOP");
+        frozen
+    }
+
+    fn send(&self, signal: &str) {
+        // A backend may have ended meanwhile.
+        let _ = std::process::Command::new("kill").arg(signal).args(&self.0).status().unwrap();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.send("-CONT");
     }
 }
 
@@ -122,7 +161,7 @@ async fn the_breaker_opens_when_the_server_stops_and_closes_when_it_is_back() {
         |user, database| server.url(user, database),
         |config| {
             config.connections_max = 4;
-            config.breaker_open_ms = 100;
+            config.breaker_open_ms = 2_000;
         },
     )
     .await;
@@ -131,15 +170,22 @@ async fn the_breaker_opens_when_the_server_stops_and_closes_when_it_is_back() {
     let mut tried = 0;
     while bed.database.stats().breaker == BreakerState::Closed {
         let error = bed.session("a").query(sql(COUNT), 1).await.unwrap_err();
-        assert!(matches!(error, DbError::Unavailable(_)), "{}", error.for_log());
+        assert!(error.is_unavailable(), "{}", error.for_log());
         tried += 1;
         assert!(tried <= 5, "{:?}", bed.database.stats());
     }
     let open = bed.database.stats();
     assert_eq!(open.breaker_opened, 1);
-    // While it is open nothing is tried, and nothing costs a retry's wait twice.
-    let error = bed.session("a").open(sql(COUNT)).await.err().unwrap();
-    assert!(error.for_log().contains("not tried"), "{}", error.for_log());
+    // While it is open nothing is tried: no connection, no pause, and nothing of the budget that all calls share.
+    for _ in 0..50 {
+        let error = match bed.session("a").open(sql(COUNT)).await {
+            Err(error) => error,
+            Ok(_) => panic!("the server has stopped"),
+        };
+        assert!(error.is_unavailable(), "{}", error.for_log());
+    }
+    let after = bed.database.stats();
+    assert_eq!((after.retries, after.retries_refused), (open.retries, open.retries_refused));
     // A server that is there and does not answer: the probe hangs, the others fail at once.
     server.start_again().await;
     server.signal("-STOP").await;
@@ -163,6 +209,65 @@ async fn the_breaker_opens_when_the_server_stops_and_closes_when_it_is_back() {
     assert_eq!(result.row_count, 1);
     assert_eq!(bed.session("b").query(sql(COUNT), 1).await.unwrap().row_count, 1);
     assert_eq!(bed.database.stats().breaker_opened, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_server_that_hangs_is_one_that_is_gone() {
+    let server = Server::start().await;
+    let bed = Bed::at(
+        |user, database| server.url(user, database),
+        |config| {
+            config.acquire_timeout_ms = 300;
+            config.breaker_failures_max = 1;
+            config.breaker_open_ms = 100;
+        },
+    )
+    .await;
+    // A connection is open, and lies idle.
+    bed.session("a").query(sql(COUNT), 1).await.unwrap();
+    assert_eq!(bed.database.stats().breaker, BreakerState::Closed);
+    let frozen = Frozen::new(server.postmaster(), &bed.admin_url).await;
+    let error = bed.session("a").query(sql(COUNT), 1).await.unwrap_err();
+    assert!(matches!(error, DbError::Outage(_)), "{}", error.for_log());
+    let stats = bed.database.stats();
+    assert_eq!((stats.breaker_opened, stats.retries), (1, 0), "{stats:?}");
+    drop(frozen);
+    let well = async { while bed.session("b").query(sql(COUNT), 1).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(30), well).await.expect("well again");
+    assert_eq!(bed.database.stats().breaker, BreakerState::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_server_whose_port_refuses_is_waited_for_once() {
+    // An address for each process of this machine's, so that the customary port is free.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.77.{high}.{low}");
+    let mut server = Server::start_at(&address).await;
+    let url = |user: &str, database: &str| format!("postgres://{user}@{address}/{database}");
+    let hasty = Bed::at(url, |config| config.acquire_timeout_ms = 300).await;
+    let bed = Arc::new(
+        Bed::at(url, |config| {
+            // The bed has fewer than there are by default.
+            config.connections_max = 10;
+            config.connections_min = 2;
+        })
+        .await,
+    );
+    let load = Load::start(&bed, Asks::ForCounts, |answer| answer.count == 100);
+    let row = load.row("the server is stopped and started, over TCP, with default settings", &["SERVER_BUSY"], async {
+        hasty.session("a").query(sql(COUNT), 1).await.unwrap();
+        server.stop().await;
+        let error = hasty.session("a").query(sql(COUNT), 1).await.unwrap_err();
+        assert!(matches!(error, DbError::Outage(_)), "{}", error.for_log());
+        assert_eq!(hasty.database.stats().retries, 0);
+        // Longer than callers wait for a connection.
+        tokio::time::sleep(LASTS + Duration::from_millis(bed.config.acquire_timeout_ms)).await;
+        server.start_again().await;
+    });
+    row.await;
+    load.stop().await;
 }
 
 #[tokio::test]
@@ -298,7 +403,6 @@ async fn cut_once(socket: UnixListener, to: PathBuf, words: &'static [u8], cut: 
 async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     let bed = Bed::with(|config| {
         config.acquire_timeout_ms = 200;
-        config.attempts_max = 1;
     })
     .await;
     let limit = |number: i32| {
@@ -308,7 +412,8 @@ async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     limit(0).await;
     terminate(&bed, "idle").await;
     let error = bed.session("a").query(sql(COUNT), 1).await.unwrap_err();
-    assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+    assert!(matches!(error, DbError::Outage(_)), "{error:?}");
+    assert_eq!(bed.database.stats().retries, 0, "its time to connect is one, however often it may be tried");
     limit(-1).await;
     assert_eq!(bed.session("a").query(sql(COUNT), 1).await.unwrap().row_count, 1);
 }
@@ -335,12 +440,10 @@ async fn where_the_server_gives_no_more_connections_the_open_ones_serve_all() {
 }
 
 #[tokio::test]
-#[ignore = "needs PostgreSQL: cargo xtask test"]
+#[ignore = "needs PostgreSQL and libfaketime: cargo xtask test"]
 async fn clocks_that_differ_by_a_minute_change_nothing() {
-    let Some(library) = std::env::var_os("STOCKADE_FAKETIME_LIB") else {
-        eprintln!("left out: STOCKADE_FAKETIME_LIB names no libfaketime");
-        return;
-    };
+    let library = std::env::var_os("STOCKADE_FAKETIME_LIB")
+        .expect("STOCKADE_FAKETIME_LIB is not set: run `cargo xtask test`, or take it from `cargo xtask servers`");
     for by in ["+60s", "-60s"] {
         let server = Server::start_ahead(&library, by).await;
         let bed = Bed::at(|user, database| server.url(user, database), |_| {}).await;

@@ -66,6 +66,7 @@ async fn a_flood_of_one_tenant_delays_another_by_a_turn() {
         }
         let before = done.load(Ordering::Relaxed);
         assert!(bed.database.stats().waiting > 40, "no flood: {:?}", bed.database.stats());
+        assert!(bed.database.stats().connections <= 2, "{:?}", bed.database.stats());
         bed.session("b").query(sql(WORK), 1).await.unwrap();
         done.load(Ordering::Relaxed) - before
     };
@@ -132,4 +133,40 @@ async fn the_snapshot_says_what_the_connections_do() {
     }
     let after = bed.database.stats();
     assert_eq!((after.discarded, after.cancelled), (1, 1));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn idle_connections_are_closed_but_for_the_minimum() {
+    let bed = Bed::with(|config| {
+        config.connections_max = 4;
+        config.connections_min = 1;
+        config.connections_per_tenant_max = Some(4);
+        config.idle_timeout_s = 1;
+    })
+    .await;
+    let session = bed.session("a");
+    let mut cursors = Vec::new();
+    for _ in 0..3 {
+        cursors.push(session.open(sql("SELECT id FROM app.notes")).await.unwrap());
+    }
+    assert!(bed.database.stats().connections >= 3, "{:?}", bed.database.stats());
+    drop(cursors);
+    // The server sees it too.
+    let open = || async {
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stockade' AND datname = current_database()";
+        sqlx::query_scalar::<_, i64>(open).fetch_one(&bed.admin).await.unwrap()
+    };
+    let closed = async {
+        while bed.database.stats().connections > 1 || open().await > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("idle connections are closed");
+    // Past its own time, more than once: one is kept.
+    for _ in 0..250 {
+        assert_eq!(bed.database.stats().connections, 1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(open().await, 1);
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::bed::{Bed, sql};
 use crate::faults::rows::{Answer, Asks, Load};
-use crate::faults::{LASTS, Server, bin_dir};
+use crate::faults::{Frozen, LASTS, Server, bin_dir};
 
 const COUNT: &str = "SELECT count(*), min(id) FROM app.notes";
 
@@ -66,6 +66,11 @@ impl Standby {
         tokio::time::timeout(Duration::from_secs(60), answers).await.expect("the standby does not answer");
     }
 
+    async fn freeze(&self) -> Frozen {
+        let postmaster = self.process.as_ref().and_then(Child::id).unwrap().to_string();
+        Frozen::new(postmaster, &self.url("postgres", "postgres")).await
+    }
+
     async fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             // At once, its processes with it: who starts it again need not wait for one that is left.
@@ -97,24 +102,33 @@ impl Standby {
 
 /// A host of `primary` that reads from `standby`, and its callers' database.
 async fn host(primary: &Server, standby: &Standby) -> Arc<Bed> {
+    host_of(primary, &[standby], 1_000).await
+}
+
+async fn host_of(primary: &Server, standbys: &[&Standby], lag_ms_max: u64) -> Arc<Bed> {
     let bed = Bed::at(
         |user, database| primary.url(user, database),
         |config| {
             let database =
                 config.url.as_ref().unwrap().expose().rsplit_once('?').unwrap().0.rsplit('/').next().unwrap();
-            config.replicas = vec![Secret::new(standby.url("test_login", database))];
-            config.replica_lag_ms_max = 1_000;
+            let url = |standby: &&Standby| Secret::new(standby.url("test_login", database));
+            config.replicas = standbys.iter().map(url).collect();
+            config.replica_lag_ms_max = lag_ms_max;
             config.breaker_open_ms = 100;
         },
     )
     .await;
-    until(&bed, "a replica in use", |replica| replica.used).await;
+    until_all(&bed, "replicas in use", |replicas| replicas.iter().all(|replica| replica.used)).await;
     Arc::new(bed)
 }
 
 async fn until(bed: &Bed, what: &str, holds: impl Fn(&ReplicaStats) -> bool) {
+    until_all(bed, what, |replicas| holds(&replicas[0])).await;
+}
+
+async fn until_all(bed: &Bed, what: &str, mut holds: impl FnMut(&[ReplicaStats]) -> bool) {
     let waiting = async {
-        while !holds(&bed.database.stats().replicas[0]) {
+        while !holds(&bed.database.stats().replicas) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -166,6 +180,32 @@ async fn reads_go_to_a_replica_while_it_is_close_behind() {
         assert_eq!(count(&bed, "b").await, (100, 101));
     }
     until(&bed, "a replica that is gone", |replica| !replica.used).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_replica_that_hangs_takes_no_other_along() {
+    let primary = Server::start().await;
+    let (hanging, well) = (Standby::of(&primary).await, Standby::of(&primary).await);
+    let bed = host_of(&primary, &[&hanging, &well], 2_000).await;
+    let frozen = hanging.freeze().await;
+    until_all(&bed, "the hanging replica unused", |replicas| !replicas[0].used).await;
+    // The other is measured as before: again and again it is found to be less far behind than a moment ago.
+    let (mut last, mut measured) = (None, 0);
+    let often = |replicas: &[ReplicaStats]| {
+        assert!(!replicas[0].used, "{replicas:?}");
+        measured += usize::from(replicas[1].lag_ms < last);
+        last = replicas[1].lag_ms;
+        measured >= 10
+    };
+    until_all(&bed, "the other measured", often).await;
+    let before = bed.database.stats().replicas[1].acquires;
+    for _ in 0..4 {
+        assert_eq!(count(&bed, "b").await, (100, 101));
+    }
+    assert_eq!(bed.database.stats().replicas[1].acquires, before + 4);
+    drop(frozen);
+    until_all(&bed, "both in use", |replicas| replicas.iter().all(|replica| replica.used)).await;
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ pub(crate) fn forbidden(code: &str, message: impl Into<String>) -> HostError {
 impl Call {
     /// What the guest learns of a database error. What it may not learn goes to the log, here and once.
     pub(crate) fn database_error(&self, error: DbError) -> HostError {
-        if matches!(error, DbError::Unavailable(_)) {
+        if error.is_unavailable() {
             self.unavailable.store(true, Ordering::Relaxed);
         }
         HostError::Guest(told(error, &self.request_id, &self.plugin.name))
@@ -77,7 +77,7 @@ fn told(error: DbError, request_id: &str, plugin: &str) -> Error {
         }
         DbError::Statement { sqlstate, message } => Error::Database(DatabaseFailure { sqlstate, message }),
         DbError::Timeout { code } => Error::QueryTimeout(failure(code, "the time for this statement is over")),
-        DbError::Unavailable(inner) => {
+        DbError::Unavailable(inner) | DbError::Outage(inner) => {
             tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "database unavailable");
             Error::Unexpected(failure("UNAVAILABLE", request_id))
         }
@@ -136,6 +136,7 @@ mod tests {
             DbError::Statement { sqlstate: "22012".into(), message: message() },
             DbError::Timeout { code: "CODE" },
             DbError::Unavailable(Inner::new(SECRET)),
+            DbError::Outage(Inner::new(SECRET)),
             DbError::Internal(Inner::new(SECRET)),
         ];
         for kind in &kinds {
@@ -145,6 +146,7 @@ mod tests {
                 | DbError::Statement { .. }
                 | DbError::Timeout { .. }
                 | DbError::Unavailable(_)
+                | DbError::Outage(_)
                 | DbError::Internal(_) => {}
             }
         }

@@ -1,5 +1,4 @@
 //! Redis behind the memory: shared between hosts, and never the reason why a call fails.
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +9,23 @@ use tokio::task::JoinSet;
 
 use super::{TTL_S, change, config, number, stats, until};
 use crate::bed::{Bed, identity, sql_with};
+use crate::fault_table::FaultTable;
+
+const TABLE: FaultTable = FaultTable {
+    after: "**Redis**",
+    columns: &["Redis", "callers saw", "slowest", "well again after"],
+    rows: &[
+        "well",
+        "slow (SIGSTOP)",
+        "stopped (SIGKILL)",
+        "full",
+        "answers as a web server",
+        "answers OK to everything",
+        "answers PONG to everything",
+        "sends a value without end",
+        "hangs up",
+    ],
+};
 
 const COUNT_TO: &str = "SELECT count(*) FROM app.notes WHERE id <= $1";
 
@@ -164,26 +180,26 @@ async fn hosts_share_what_is_kept_and_believe_only_what_they_sealed() {
 }
 
 /// What callers saw while something was wrong: a row for the table in `host/README.md`.
+#[derive(Default)]
 struct Seen {
-    fault: &'static str,
     calls: usize,
     slowest: Duration,
 }
 
 impl Seen {
-    fn print(&self, well_again: &str) {
-        let Self { fault, calls, slowest } = self;
-        writeln!(
-            std::io::stderr(),
-            "| Redis: {fault} | {calls} calls, all answered, none wrong | slowest {} ms | {well_again} |",
-            slowest.as_millis()
-        )
-        .expect("standard error");
+    fn and(self, other: Self) -> Self {
+        Self { calls: self.calls + other.calls, slowest: self.slowest.max(other.slowest) }
+    }
+
+    fn print(&self, fault: &str, well_again: Option<Duration>) {
+        let ms = |time: Duration| format!("{} ms", time.as_millis());
+        let callers = format!("{} calls, all answered, none wrong", self.calls);
+        TABLE.print(fault, &[&callers, &ms(self.slowest), &well_again.map_or("–".to_owned(), ms)]);
     }
 }
 
 /// Thirty-two clients, three questions each, that nobody has asked before.
-async fn storm(bed: &Bed, fault: &'static str, first: i64) -> Seen {
+async fn storm(bed: &Bed, first: i64) -> Seen {
     let mut clients = JoinSet::new();
     for client in 0..32 {
         let database = bed.database.clone();
@@ -199,12 +215,21 @@ async fn storm(bed: &Bed, fault: &'static str, first: i64) -> Seen {
         });
     }
     let slowest = clients.join_all().await;
-    Seen { fault, calls: slowest.len() * 3, slowest: slowest.into_iter().max().unwrap() }
+    Seen { calls: slowest.len() * 3, slowest: slowest.into_iter().max().unwrap() }
 }
 
-async fn until_well(bed: &Bed, began: Instant) -> String {
-    until(&bed.database, |now| now.tier_connected).await;
-    format!("well again after {} ms", began.elapsed().as_millis())
+/// How long it takes until a result is kept in Redis again: of questions from `first` on that nobody has asked.
+async fn well_again(bed: &Bed, first: i64) -> Duration {
+    let (began, stores) = (Instant::now(), stats(&bed.database).tier_stores);
+    let asking = async {
+        let mut id = first;
+        while stats(&bed.database).tier_stores == stores {
+            count_to(&bed.database, "a", id).await;
+            id += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), asking).await.expect("well again");
+    began.elapsed()
 }
 
 #[tokio::test]
@@ -213,40 +238,79 @@ async fn a_redis_that_is_stopped_slow_or_full_costs_time_and_no_call() {
     let mut redis = Redis::start();
     let (bed, _folder) = bed(&redis.url()).await;
     until_shared(&bed).await;
-    storm(&bed, "well", 10_000).await.print("–");
+    storm(&bed, 10_000).await.print("well", None);
 
     redis.signal("-STOP");
-    storm(&bed, "slow (SIGSTOP)", 20_000).await.print("nobody waits from the first time-out on");
+    let first = storm(&bed, 20_000).await;
     assert!(!stats(&bed.database).tier_connected);
     let asked = stats(&bed.database).tier_errors;
-    storm(&bed, "slow, a second time", 30_000).await.print("nobody asks it");
+    let seen = first.and(storm(&bed, 30_000).await);
     assert_eq!(stats(&bed.database).tier_errors, asked, "while it does not answer nobody waits for it");
     redis.signal("-CONT");
-    let began = Instant::now();
-    let well = until_well(&bed, began).await;
-    storm(&bed, "slow, then well", 40_000).await.print(&well);
+    seen.print("slow (SIGSTOP)", Some(well_again(&bed, 40_000).await));
 
     redis.server.kill().unwrap();
     redis.server.wait().unwrap();
-    storm(&bed, "stopped (SIGKILL)", 50_000).await.print("–");
+    let seen = storm(&bed, 50_000).await;
     until(&bed.database, |now| !now.tier_connected).await;
-    let began = Instant::now();
     redis.server = Redis::serve(redis.folder.path());
-    let well = until_well(&bed, began).await;
-    let stores = stats(&bed.database).tier_stores;
-    storm(&bed, "stopped, started again", 60_000).await.print(&well);
-    until(&bed.database, |now| now.tier_stores > stores).await;
+    seen.print("stopped (SIGKILL)", Some(well_again(&bed, 60_000).await));
 
     let mut connection = redis.connection().await;
-    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query_async::<()>(&mut connection).await.unwrap();
+    let mut limit = async |bytes: &str| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("maxmemory").arg(bytes).query_async::<()>(&mut connection).await.unwrap();
+    };
+    limit("1").await;
     let before = stats(&bed.database);
-    storm(&bed, "full", 70_000).await.print("–");
+    let seen = storm(&bed, 70_000).await;
     until(&bed.database, |now| now.tier_errors > before.tier_errors).await;
     assert!(stats(&bed.database).tier_connected, "what is full still answers");
+    limit("0").await;
+    seen.print("full", Some(well_again(&bed, 80_000).await));
+}
+
+/// What is at Redis' address.
+#[derive(Clone)]
+enum There {
+    /// The server with this socket.
+    Redis(PathBuf),
+    /// Whatever it is asked, it says this; nothing: it hangs up.
+    Says(&'static [u8]),
+}
+
+/// Answers there. What is there ends its connections when something else takes its place.
+async fn answer(listener: tokio::net::TcpListener, there: tokio::sync::watch::Receiver<There>) {
+    while let Ok((mut socket, _)) = listener.accept().await {
+        let mut there = there.clone();
+        tokio::spawn(async move {
+            let now = there.borrow_and_update().clone();
+            let serving = async {
+                match now {
+                    There::Redis(path) => {
+                        let mut redis = tokio::net::UnixStream::connect(path).await.unwrap();
+                        let _ = tokio::io::copy_bidirectional(&mut socket, &mut redis).await;
+                    }
+                    There::Says(words) => {
+                        let mut buffer = [0; 4_096];
+                        while socket.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                            if words.is_empty() || socket.write_all(words).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                () = serving => {}
+                _ = there.changed() => {}
+            }
+        });
+    }
 }
 
 #[tokio::test]
-#[ignore = "needs PostgreSQL: cargo xtask test"]
+#[ignore = "needs PostgreSQL and Redis: cargo xtask test"]
 async fn a_redis_that_talks_nonsense_is_not_believed() {
     let answers: [(&str, &[u8]); 5] = [
         ("answers as a web server", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
@@ -258,29 +322,25 @@ async fn a_redis_that_talks_nonsense_is_not_believed() {
         ),
         ("hangs up", b""),
     ];
+    let redis = Redis::start();
+    let socket = redis.folder.path().join("redis.sock");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (bed, _folder) = bed(&format!("redis://{}", listener.local_addr().unwrap())).await;
-    let (choose, chosen) = tokio::sync::watch::channel(answers[0].1);
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let chosen = chosen.clone();
-            tokio::spawn(async move {
-                let mut buffer = [0; 4_096];
-                while socket.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    let answer: &[u8] = *chosen.borrow();
-                    if answer.is_empty() || socket.write_all(answer).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    until(&bed.database, |now| now.hearing).await;
-    for (turn, (fault, answer)) in answers.into_iter().enumerate() {
-        choose.send_replace(answer);
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (put, there) = tokio::sync::watch::channel(There::Redis(socket.clone()));
+    tokio::spawn(answer(listener, there));
+    let (bed, _folder) = bed(&url).await;
+    until_shared(&bed).await;
+    for (turn, (fault, words)) in answers.into_iter().enumerate() {
+        put.send_replace(There::Says(words));
         let first = 100_000 * (turn as i64 + 1);
-        storm(&bed, fault, first).await.print("–");
-        storm(&bed, fault, first + 10_000).await.print("–");
+        let seen = storm(&bed, first).await.and(storm(&bed, first + 10_000).await);
         assert_eq!(stats(&bed.database).tier_hits, 0);
+        put.send_replace(There::Redis(socket.clone()));
+        seen.print(fault, Some(well_again(&bed, first + 20_000).await));
     }
+}
+
+#[test]
+fn the_page_has_the_rows_of_redis() {
+    TABLE.is_in(crate::FAULTS_PAGE);
 }

@@ -1,6 +1,5 @@
 //! Callers who go on asking while something fails, and what they have seen: rows of the table in `host/README.md`.
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +8,22 @@ use stockade_db::{ColumnValues, DbError, ResultSet};
 use tokio::time::Instant;
 
 use crate::bed::{Bed, sql};
+use crate::fault_table::FaultTable;
+
+/// What `faults.rs` and `replica.rs` print.
+const TABLE: FaultTable = FaultTable {
+    after: "The same at the crate's own edge",
+    columns: &["fault", "answered", "failed, by code", "slowest", "well again after"],
+    rows: &[
+        "the server is restarted while cursors are open",
+        "the server is stopped and started, over TCP, with default settings",
+        "a replica stops replaying",
+        "a replica is killed",
+        "a standby takes the primary's place",
+        "the server's clock differs by +60s",
+        "the server's clock differs by -60s",
+    ],
+};
 
 /// Callers at once, of two tenants by turns.
 const CALLERS: usize = 8;
@@ -93,9 +108,9 @@ impl Load {
         let seen = self.take();
         let failed: Vec<String> = seen.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
-        let (slowest, after) = (seen.slowest.as_millis(), well.unwrap_or_default().as_millis());
-        writeln!(std::io::stderr(), "| {fault} | {} | {failed} | {slowest} ms | {after} ms |", seen.answered)
-            .expect("standard error");
+        let ms = |time: Duration| format!("{} ms", time.as_millis());
+        let (slowest, after) = (ms(seen.slowest), ms(well.unwrap_or_default()));
+        TABLE.print(fault, &[&seen.answered.to_string(), &failed, &slowest, &after]);
         assert!(well.is_some(), "{fault}: not well again: {:?}", seen.failed);
         assert!(seen.wrong.is_empty(), "{fault}: wrong answers: {:?}", seen.wrong);
         for code in seen.failed.keys() {
@@ -183,13 +198,18 @@ fn integers(found: &ResultSet, column: usize) -> Vec<i64> {
 }
 
 /// What the caller of a tool reads that fails with it (`server/src/errors.rs`).
-fn code(error: &DbError) -> &'static str {
+pub(crate) fn code(error: &DbError) -> &'static str {
     match error {
         DbError::Rejected { .. } => "VALIDATION_ERROR",
         DbError::Forbidden { .. } => "AUTHORIZATION_ERROR",
         DbError::Statement { .. } => "DATABASE_ERROR",
         DbError::Timeout { .. } => "QUERY_TIMEOUT",
-        DbError::Unavailable(_) => "SERVER_BUSY",
+        DbError::Unavailable(_) | DbError::Outage(_) => "SERVER_BUSY",
         DbError::Internal(_) => "MCP_ERROR",
     }
+}
+
+#[test]
+fn the_page_has_the_rows_of_faults_at_the_crates_edge() {
+    TABLE.is_in(crate::FAULTS_PAGE);
 }
