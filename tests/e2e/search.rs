@@ -3,7 +3,7 @@
 use std::{path::Path, process::Stdio, time::Duration};
 
 use serde_json::json;
-use stockade_tests::{Cluster, PRODUCTS, TestApp, TestDatabase};
+use stockade_tests::{Cluster, PRODUCTS, Responder, TestApp, TestDatabase};
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,6 +26,53 @@ async fn a_plugin_searches_by_meaning_and_words_with_conditions() {
     let error = reply.error();
     assert!(error.starts_with("VALIDATION_ERROR") && error.contains("category_name, base_price, sku"), "{error}");
     app.stop().await;
+}
+
+/// What an embedding service gives for one text.
+fn vectors(dimension: usize) -> String {
+    json!({ "data": [{ "index": 0, "embedding": vec![0.5; dimension] }] }).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_caller_reads_of_a_failing_embedding_service_that_a_search_may_be_tried_again() {
+    let service = Responder::start("500 Internal Server Error", "boom").await;
+    let files = TestApp::builder().plugins(&["semantic-search-products", "execute-sales-query"]).files().await;
+    // The same model, behind an endpoint.
+    let file = files.folder().join("stockade.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, model) = text.split_once("kind = \"candle\"").unwrap();
+    let (_, after) = model.split_once("directory = ").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    let endpoint =
+        format!("kind = \"openai\"\nmodel = \"all-MiniLM-L6-v2\"\nurl = \"http://{}/v1\"", service.address());
+    std::fs::write(&file, format!("{before}{endpoint}\n{after}")).unwrap();
+    let host = files.start().await;
+    let client = host.client("seattle-store");
+    let search = async || {
+        let question = json!({ "query_description": "paint for walls", "similarity_threshold": -1 });
+        client.call("semantic_search_products", question).await
+    };
+    for (status, body, code) in [
+        ("500 Internal Server Error", "boom".to_owned(), "SERVER_BUSY"),
+        ("401 Unauthorized", "boom".to_owned(), "SERVER_BUSY"),
+        ("200 OK", vectors(3), "MCP_ERROR"),
+    ] {
+        service.answer(status, &body);
+        let reply = search().await;
+        let error = reply.error();
+        assert!(error.starts_with(code), "{status}: {error}");
+        assert!(!error.contains("boom") && !error.contains("127.0.0.1") && !error.contains("dimension"), "{error}");
+        // Everything else goes on.
+        let count = json!({ "query": "SELECT count(*) AS n FROM retail.orders" });
+        let reply = client.call("execute_sales_query", count).await;
+        assert!(reply.structured()["rows"][0][0].as_i64().unwrap() > 0, "{status}");
+    }
+    service.answer("200 OK", &vectors(384));
+    let reply = search().await;
+    assert_eq!(reply.structured()["products"].as_array().unwrap().len(), 20, "well again with the first right answer");
+    host.signal("TERM");
+    assert_eq!(host.ended().await, Some(0));
 }
 
 /// The configuration that `stockade embed` needs.

@@ -51,7 +51,7 @@ pub struct Rebuilt {
 }
 
 /// Embeds the rows of the collection `name` that have no embedding, or another model's, and records the
-/// model. Rows without a text are left as they are.
+/// model. Rows without a text have no embedding afterwards: what they have is of a text that is gone.
 ///
 /// `admin_url` is an administrator's whom row security does not bind (a superuser, or BYPASSRLS), and who
 /// may update the table.
@@ -85,6 +85,8 @@ struct Run<'a> {
     collection: &'a CollectionConfig,
     embedder: std::sync::Arc<dyn Embedder>,
     model: &'a str,
+    /// A batch of more would wait for its turn beyond any patience.
+    texts_per_minute_max: u32,
     sql: Sql,
 }
 
@@ -139,7 +141,12 @@ impl<'a> Run<'a> {
         .await
         .map_err(failed)?;
         let sql = Sql::new(collection, text, made_by, &key_type, vectors, &extension);
-        Ok(Self { connection, collection, embedder: embedder(&patient(model))?, model: model.model(), sql })
+        let texts_per_minute_max = match model {
+            EmbedderConfig::OpenAi(config) => config.texts_per_minute_max.unwrap_or(u32::MAX),
+            EmbedderConfig::Candle { .. } => u32::MAX,
+        };
+        let embedder = embedder(&patient(model))?;
+        Ok(Self { connection, collection, embedder, model: model.model(), texts_per_minute_max, sql })
     }
 
     async fn run(
@@ -156,9 +163,10 @@ impl<'a> Run<'a> {
         }
         let total = self.count(self.sql.stale_count.clone()).await?;
         progress(RebuildProgress { done: 0, total });
+        let batch_rows = options.batch_rows.min(self.texts_per_minute_max).max(1);
         let (mut done, mut last) = (0, None);
         loop {
-            let batch = self.next(last.as_deref(), options.batch_rows.max(1)).await?;
+            let batch = self.next(last.as_deref(), batch_rows).await?;
             let Some(key) = batch.keys.last().cloned() else { break };
             done += self.write(batch).await?;
             last = Some(key);
@@ -171,6 +179,8 @@ impl<'a> Run<'a> {
                 self.collection.table
             )));
         }
+        let forget = sqlx::query(AssertSqlSafe(self.sql.forget.clone()));
+        forget.execute(&mut *self.connection).await.map_err(failed)?;
         self.write_record(dimension, true).await?;
         let current = self.count(self.sql.current_count.clone()).await?;
         Ok(Rebuilt { embedded: done, current })
@@ -260,13 +270,15 @@ fn patient(model: &EmbedderConfig) -> EmbedderConfig {
     }
 }
 
-/// The run's statements; `$1` is the model in all of them.
+/// The run's statements; `$1` is the model in all of them but the last.
 struct Sql {
     stale_count: String,
     current_count: String,
     first: String,
     further: String,
     update: String,
+    /// Takes away the embeddings of rows that have no text any more, whichever model made them.
+    forget: String,
 }
 
 impl Sql {
@@ -281,20 +293,26 @@ impl Sql {
         let table = collection.table.split('.').map(quoted).collect::<Vec<_>>().join(".");
         let (key, embedding) = (quoted(&collection.key), quoted(&collection.embedding));
         let (text, made_by) = (quoted(text), quoted(made_by));
-        let vector = format!("\"{}\".{}", extension.replace('"', "\"\""), vectors.name());
-        let stale = format!("t.{text} <> '' AND (t.{embedding} IS NULL OR t.{made_by} IS DISTINCT FROM $1)");
+        let extension = format!("\"{}\"", extension.replace('"', "\"\""));
+        let vector = format!("{extension}.{}", vectors.name());
+        // A column of no dimension takes any.
+        let fits = format!("{extension}.vector_dims(t.{embedding}) = {}", collection.dimension);
+        let current = format!("t.{embedding} IS NOT NULL AND t.{made_by} = $1 AND {fits}");
+        let stale = format!("t.{text} <> '' AND ({current}) IS NOT TRUE");
         let select = format!("SELECT t.{key}::text, t.{text}::text FROM {table} AS t WHERE {stale}");
         Self {
             stale_count: format!("SELECT count(*) FROM {table} AS t WHERE {stale}"),
-            current_count: format!(
-                "SELECT count(*) FROM {table} AS t WHERE t.{embedding} IS NOT NULL AND t.{made_by} = $1"
-            ),
+            current_count: format!("SELECT count(*) FROM {table} AS t WHERE {current}"),
             first: format!("{select} ORDER BY t.{key} LIMIT $2"),
             further: format!("{select} AND t.{key} > $3::text::{key_type} ORDER BY t.{key} LIMIT $2"),
             update: format!(
                 "UPDATE {table} AS t SET {embedding} = v.made::{vector}, {made_by} = $1 \
                  FROM unnest($2::text[], $3::text[], $4::text[]) AS v (key, body, made) \
                  WHERE t.{key} = v.key::{key_type} AND t.{text} = v.body"
+            ),
+            forget: format!(
+                "UPDATE {table} AS t SET {embedding} = NULL \
+                 WHERE t.{embedding} IS NOT NULL AND (t.{text} <> '') IS NOT TRUE"
             ),
         }
     }

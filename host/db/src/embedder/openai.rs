@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use self::pace::Pace;
+use self::pace::{Pace, Turn};
 use super::Embedder;
 use crate::config::OpenAiConfig;
 use crate::error::DbError;
+use crate::retry::full_jitter;
 
 mod pace;
 
@@ -88,10 +89,28 @@ impl OpenAiEmbedder {
         DbError::unavailable(format!("embedder {}: {message}", self.name))
     }
 
+    /// Turns for so many texts each.
+    fn turns(&self, batches: &[usize], deadline: Instant) -> Result<Vec<Option<Turn<'_>>>, DbError> {
+        let Some(pace) = &self.pace else { return Ok(batches.iter().map(|_| None).collect()) };
+        let turns = pace.turns(batches, deadline).ok_or_else(|| {
+            tracing::warn!(embedder = %self.name, "embedding refused: texts_per_minute_max leaves no room before the deadline");
+            DbError::Timeout { code: "EMBEDDING_TIMEOUT" }
+        })?;
+        Ok(turns.into_iter().map(Some).collect())
+    }
+
     /// One request's texts, until they are embedded or there is no use in trying again.
-    async fn request(&self, texts: &[String], deadline: Instant) -> Result<Vec<Vec<f32>>, DbError> {
+    async fn request(
+        &self,
+        texts: &[String],
+        mut turn: Option<Turn<'_>>,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<f32>>, DbError> {
         let mut attempt = 1;
         loop {
+            if let Some(turn) = turn.take() {
+                turn.come().await;
+            }
             let failure = match self.attempt(texts).await {
                 Ok(vectors) => return Ok(vectors),
                 Err(failure) => failure,
@@ -100,7 +119,7 @@ impl OpenAiEmbedder {
                 Failure::Passing { reason, after, timed_out } => (reason, after, timed_out),
                 Failure::Lasting(reason) => return Err(self.failed(&reason)),
             };
-            let wait = after.unwrap_or_else(|| full_jitter(attempt));
+            let wait = after.unwrap_or_else(|| full_jitter(backoff(attempt)));
             if attempt >= self.config.attempts_max || Instant::now() + wait >= deadline {
                 tracing::warn!(embedder = %self.name, attempt, reason, "embedding given up");
                 return Err(if timed_out {
@@ -111,14 +130,12 @@ impl OpenAiEmbedder {
             }
             tracing::info!(embedder = %self.name, attempt, reason, wait_ms = wait.as_millis(), "embedding tried again");
             tokio::time::sleep(wait).await;
+            turn = self.turns(&[texts.len()], deadline)?.pop().flatten();
             attempt += 1;
         }
     }
 
     async fn attempt(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, Failure> {
-        if let Some(pace) = &self.pace {
-            pace.take(texts.len()).await;
-        }
         let _permit = self.permits.acquire().await.map_err(|error| Failure::Lasting(error.to_string()))?;
         let mut request = self.client.post(self.url.clone()).json(&Request { model: &self.config.model, input: texts });
         if let Some((name, value)) = &self.key {
@@ -145,7 +162,12 @@ impl Embedder for OpenAiEmbedder {
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
         let time = Duration::from_millis(self.config.deadline_ms);
         let deadline = Instant::now() + time;
-        let requests = texts.chunks(self.config.batch_max).map(|batch| self.request(batch, deadline));
+        // More than a minute's texts never go at once.
+        let batch_max = self.config.texts_per_minute_max.map_or(usize::MAX, |max| max as usize);
+        let batches: Vec<&[String]> = texts.chunks(self.config.batch_max.min(batch_max)).collect();
+        let sizes: Vec<usize> = batches.iter().map(|batch| batch.len()).collect();
+        let turns = self.turns(&sizes, deadline)?;
+        let requests = batches.into_iter().zip(turns).map(|(batch, turn)| self.request(batch, turn, deadline));
         match tokio::time::timeout_at(deadline, try_join_all(requests)).await {
             Ok(batches) => Ok(batches?.concat()),
             Err(_) => {
@@ -192,11 +214,9 @@ fn refused(status: StatusCode, retry_after: Option<&HeaderValue>) -> Failure {
     Failure::Passing { reason, after, timed_out: false }
 }
 
-/// A random part of the whole time, so that those who failed together do not come back together.
-fn full_jitter(attempt: u32) -> Duration {
-    let most = BACKOFF.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX);
-    // The last 32 bits of a UUID of version 4 are random.
-    most.mul_f64(f64::from(uuid::Uuid::new_v4().as_u128() as u32) / f64::from(u32::MAX))
+/// The bound on the time before the attempt after this one.
+fn backoff(attempt: u32) -> Duration {
+    BACKOFF.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX)
 }
 
 fn vectors(body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, String> {

@@ -151,3 +151,49 @@ async fn what_cannot_be_embedded_is_said() {
     let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&bed.admin).await.unwrap();
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn no_vector_of_a_text_that_is_gone_or_of_another_dimension_is_left() {
+    let bed = Bed::new().await;
+    // The column takes vectors of any dimension.
+    let notes = sqlx::AssertSqlSafe(NOTES.replace("e halfvec(3)", "e vector"));
+    sqlx::raw_sql(notes).execute(&bed.admin).await.unwrap();
+    let keys = collection(KEYS);
+    let (well, counted) = endpoint(usize::MAX).await;
+    assert_eq!(run(&bed, &keys, &model(&well, "one")).await.unwrap(), Rebuilt { embedded: 1_000, current: 1_000 });
+    sqlx::raw_sql(
+        "UPDATE app.letters SET body = NULL WHERE id = 1; UPDATE app.letters SET body = '' WHERE id = 2;
+         UPDATE app.letters SET e = '[1,2,3,4]' WHERE id = 3",
+    )
+    .execute(&bed.admin)
+    .await
+    .unwrap();
+    // The same model, with one vector that is none of its own.
+    let again = run(&bed, &keys, &model(&well, "one")).await.unwrap();
+    assert_eq!((again, counted.load(Ordering::Relaxed)), (Rebuilt { embedded: 1, current: 998 }, 1_001));
+    sqlx::raw_sql("UPDATE app.letters SET body = NULL WHERE id = 4").execute(&bed.admin).await.unwrap();
+    let two = run(&bed, &keys, &model(&well, "two")).await.unwrap();
+    assert_eq!(two, Rebuilt { embedded: 997, current: 997 });
+    let others = "SELECT count(*) FROM app.letters WHERE e IS NOT NULL AND (made_by <> 'two' OR vector_dims(e) <> 3)";
+    let others: i64 = sqlx::query_scalar(others).fetch_one(&bed.admin).await.unwrap();
+    assert_eq!(others, 0, "one model, one dimension");
+}
+
+/// A cap that a batch would exceed: it goes in parts, each of which has its turn in time.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_cap_below_the_batch_slows_a_run_and_does_not_end_it() {
+    let bed = Bed::new().await;
+    sqlx::raw_sql(NOTES).execute(&bed.admin).await.unwrap();
+    sqlx::raw_sql("DELETE FROM app.letters WHERE id > 62").execute(&bed.admin).await.unwrap();
+    let (well, _) = endpoint(usize::MAX).await;
+    let mut capped = model(&well, "one");
+    if let EmbedderConfig::OpenAi(config) = &mut capped {
+        (config.batch_max, config.texts_per_minute_max) = (64, Some(60));
+    }
+    let rebuilt = run(&bed, &collection(KEYS), &capped).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    assert_eq!(rebuilt, Rebuilt { embedded: 62, current: 62 });
+    let sizes: Vec<usize> = well.asked().iter().map(|asked| asked.texts.len()).collect();
+    assert_eq!(sizes, [60, 2]);
+}
