@@ -77,7 +77,8 @@ impl EmbeddedPostgres {
     pub async fn start(config: &EmbeddedConfig) -> Result<Self, DbError> {
         let bin_dir = config.bin_dir.clone().or_else(find_bin_dir).ok_or_else(|| {
             DbError::unavailable(
-                "no PostgreSQL 15 or later with pgvector was found on this machine: set bin_dir to the folder with postgres and initdb",
+                "no PostgreSQL 15 or later with pgvector 0.8 or later was found on this machine: \
+                 set bin_dir to the folder with postgres and initdb",
             )
         })?;
         let layout = Layout::prepare(&config.data_dir)?;
@@ -153,8 +154,8 @@ async fn await_predecessor(layout: &Layout) {
 }
 
 async fn initialise(bin_dir: &std::path::Path, layout: &Layout) -> Result<(), DbError> {
-    if layout.cluster.join("PG_VERSION").exists() {
-        return Ok(());
+    if let Ok(made_by) = std::fs::read_to_string(layout.cluster.join("PG_VERSION")) {
+        return same_version(made_by.trim(), bin_dir, layout);
     }
     // Made beside its place and renamed: a start that was interrupted leaves no half cluster behind.
     let fresh = layout.fresh_cluster()?;
@@ -180,6 +181,17 @@ async fn initialise(bin_dir: &std::path::Path, layout: &Layout) -> Result<(), Db
     }
     std::fs::rename(&fresh, &layout.cluster)
         .map_err(|error| DbError::unavailable(format!("{}: {error}", layout.cluster.display())))
+}
+
+/// The server itself would say so only in its log.
+fn same_version(made_by: &str, bin_dir: &std::path::Path, layout: &Layout) -> Result<(), DbError> {
+    let Some(found) = find::version(bin_dir).filter(|found| found.to_string() != made_by) else { return Ok(()) };
+    let data_dir = layout.data_dir.display();
+    Err(DbError::unavailable(format!(
+        "the data in {data_dir} is PostgreSQL {made_by}'s, and {} holds PostgreSQL {found}. To go on with the data, set \
+         bin_dir to the folder of a PostgreSQL {made_by}; to begin anew without it: mv '{data_dir}' '{data_dir}.{made_by}'",
+        bin_dir.display()
+    )))
 }
 
 fn spawn(bin_dir: &std::path::Path, layout: &Layout) -> Result<Child, DbError> {

@@ -18,7 +18,8 @@ const LOG_TAIL_BYTES: u64 = 4_096;
 /// The folders and files of one cluster.
 #[derive(Debug)]
 pub(super) struct Layout {
-    data_dir: PathBuf,
+    /// The folder that holds all of it
+    pub(super) data_dir: PathBuf,
     /// PGDATA
     pub(super) cluster: PathBuf,
     /// The server's standard output and error since its last start

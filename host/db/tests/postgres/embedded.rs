@@ -16,14 +16,14 @@ fn config(data_dir: &Path) -> EmbeddedConfig {
     }
 }
 
-fn data_dir() -> tempfile::TempDir {
+pub(crate) fn data_dir() -> tempfile::TempDir {
     let directory = tempfile::Builder::new().prefix("stockade-embedded-").tempdir_in("/var/tmp").unwrap();
     // The server's user has to get through.
     std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     directory
 }
 
-async fn started(data_dir: &Path) -> EmbeddedPostgres {
+pub(crate) async fn started(data_dir: &Path) -> EmbeddedPostgres {
     EmbeddedPostgres::start(&config(data_dir)).await.unwrap_or_else(|error| panic!("{}", error.for_log()))
 }
 
@@ -74,6 +74,21 @@ async fn a_server_that_cannot_start_says_why() {
     std::fs::write(data.join("cluster/postgresql.conf"), "no_such_setting = on\n").unwrap();
     let Err(error) = EmbeddedPostgres::start(&config(&data)).await else { panic!("it started") };
     assert!(error.for_log().contains("no_such_setting"), "{}", error.for_log());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_cluster_of_another_version_is_named_with_what_to_do() {
+    let directory = data_dir();
+    let data = directory.path().join("data");
+    started(&data).await.stop().await.unwrap();
+    let version = data.join("cluster/PG_VERSION");
+    std::fs::write(&version, "9\n").unwrap();
+    let Err(error) = EmbeddedPostgres::start(&config(&data)).await else { panic!("it started") };
+    let (data, said) = (data.display(), error.for_log());
+    for expected in ["is PostgreSQL 9's", "holds PostgreSQL 1", "set bin_dir", &format!("mv '{data}' '{data}.9'")] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
 }
 
 /// The host that the next test kills; by itself it does nothing.

@@ -35,13 +35,13 @@ fn plan(how: How) -> Plan {
     Plan { how, vectors: VectorType::Single, rows_max: 20, scan_rows_max: 20_000 }
 }
 
-/// The plan's nodes, with what filtered them, as they really ran.
+/// The plan's nodes, with what filtered them, as they really ran. From PostgreSQL 18 on, rows are counted in hundredths.
 async fn explained(connection: &mut PgConnection, statement: String) -> String {
     let arguments = encode::arguments(&[Value::Floats(vec![1.0, 0.0, 0.0]), Value::Float(-1.0)]).unwrap();
     let explain = format!("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off) {statement}");
     let lines: Vec<String> =
         sqlx::query_scalar_with(AssertSqlSafe(explain), arguments).fetch_all(connection).await.unwrap();
-    lines.join("\n")
+    lines.join("\n").replace(".00 loops", " loops")
 }
 
 #[tokio::test]
@@ -58,21 +58,23 @@ async fn the_index_serves_the_one_form_and_cannot_serve_the_other() {
     let indexed = explained(&mut connection, plan(How::ByIndex).nearest(&config())).await;
     println!("{indexed}");
     for expected in [
-        "->  Limit (actual rows=40.00 loops=1)",
-        "->  Index Scan using docs_hnsw on docs t (actual rows=40.00 loops=1)",
+        "->  Limit (actual rows=40 loops=1)",
+        "->  Index Scan using docs_hnsw on docs t (actual rows=40 loops=1)",
         "Order By: (e <=> '[1,0,0]'::vector)",
-        "Filter: ((e IS NOT NULL) AND (tenant = (InitPlan 1).col1))",
+        // What row security adds; before 17 it is written as $0.
+        "Filter: ((e IS NOT NULL) AND (tenant = ",
         // The second half, which looks at every row, is not begun.
-        "One-Time Filter: ((InitPlan 4).col1 < 20)",
         "->  Seq Scan on docs t_1 (never executed)",
     ] {
         assert!(indexed.contains(expected), "{expected}:\n{indexed}");
     }
+    let filter = |line: &str| line.contains("One-Time Filter: (") && line.ends_with(" < 20)");
+    assert!(indexed.lines().any(filter), "{indexed}");
     // Whatever the planner is told, no index can serve the exact form.
     sqlx::raw_sql("SET enable_seqscan = off; SET enable_sort = off").execute(&mut connection).await.unwrap();
     let exact = explained(&mut connection, plan(How::Exactly).nearest(&config())).await;
     println!("{exact}");
-    assert!(!exact.contains("docs_hnsw") && exact.contains("(actual rows=1000.00 loops=1)"), "{exact}");
+    assert!(!exact.contains("docs_hnsw") && exact.contains("(actual rows=1000 loops=1)"), "{exact}");
     // An index for words does not serve whom row security binds: @@ is not leakproof.
     let words =
         "SELECT id FROM docs WHERE words @@ websearch_to_tsquery('english', 'word7') AND $1 IS NOT NULL AND $2 > -2";
