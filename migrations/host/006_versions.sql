@@ -1,6 +1,7 @@
 -- Versions of tables: what the host's query cache goes by. A transaction that changes a watched table adds a
--- random number to the table's version. It shows when the transaction commits, with a notification, and never
--- returns to an earlier value, also after a restore or a failover that lost commits.
+-- random number to the table's version. It shows when the transaction commits, with a notification. A version
+-- stands for one state of the rows: where a restore or a failover loses commits, it goes back with them, and what
+-- comes after is another.
 SET LOCAL ROLE stockade_owner;
 
 -- A table's version is the sum of its rows' tokens. Each transaction writes a row of its own, so that no writer
@@ -27,7 +28,9 @@ BEGIN
     IF mine IS NULL THEN
         RETURN;
     END IF;
-    INSERT INTO stockade.table_changes VALUES (changed, mine, floor(random() * 9e15)) ON CONFLICT DO NOTHING;
+    -- A restored dump has rows of transactions of another cluster, whose numbers come again.
+    INSERT INTO stockade.table_changes AS c VALUES (changed, mine, floor(random() * 9e15))
+    ON CONFLICT (relation, xid) DO UPDATE SET token = c.token + EXCLUDED.token WHERE c.xmin <> mine::xid;
     IF NOT FOUND THEN
         RETURN; -- an earlier statement of this transaction was first
     END IF;
@@ -129,6 +132,9 @@ WITH RECURSIVE watched AS (
         WHERE r.class = 'pg_class'::regclass AND w.ev_class = r.object
         UNION ALL SELECT 'pg_class'::regclass, i.inhrelid FROM pg_inherits AS i
         WHERE r.class = 'pg_class'::regclass AND i.inhparent = r.object
+        -- Whoever writes to a partition by its parent's name fires the parent's trigger alone.
+        UNION ALL SELECT 'pg_class'::regclass, i.inhparent FROM pg_inherits AS i
+        WHERE r.class = 'pg_class'::regclass AND i.inhrelid = r.object
         -- What the host's own function reads: a retired key is believed no more.
         UNION ALL SELECT 'pg_class'::regclass, 'stockade.context_keys'::regclass
         WHERE r.class = 'pg_proc'::regclass AND r.object = 'stockade.claims()'::regprocedure
@@ -174,10 +180,14 @@ SELECT stockade.bump(0); -- definitions have a version from the start
 RESET ROLE;
 
 DO $versions$
-DECLARE
-    login text := current_setting('stockade.setup_login');
 BEGIN
-    EXECUTE format('GRANT SELECT ON stockade.table_versions, stockade.watched_tables TO %I', login);
+    EXECUTE format('GRANT SELECT ON stockade.table_versions, stockade.watched_tables TO %I', current_setting('stockade.setup_login'));
+END
+$versions$;
+
+-- In a block of its own: what fails here takes along all that the block has done.
+DO $definitions$
+BEGIN
     IF (SELECT count(*) FROM pg_event_trigger WHERE evtname IN ('stockade_definitions', 'stockade_drops')) < 2 THEN
         DROP EVENT TRIGGER IF EXISTS stockade_definitions;
         DROP EVENT TRIGGER IF EXISTS stockade_drops;
@@ -189,4 +199,4 @@ BEGIN
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE WARNING 'only a superuser may create event triggers: without them the host keeps no results of queries';
 END
-$versions$;
+$definitions$;

@@ -20,6 +20,8 @@ const LOCKDOWN: &str = include_str!("../../../migrations/host/003_lockdown.sql")
 const AUDIT: &str = include_str!("../../../migrations/host/004_audit.sql");
 const COLLECTIONS: &str = include_str!("../../../migrations/host/005_collections.sql");
 const VERSIONS: &str = include_str!("../../../migrations/host/006_versions.sql");
+/// All of them, in order.
+const MIGRATIONS: [&str; 6] = [ROLES, CONTEXT, LOCKDOWN, AUDIT, COLLECTIONS, VERSIONS];
 
 /// The advisory lock that keeps two runs on one database apart: "stockade" in ASCII.
 const SETUP_LOCK: i64 = 0x7374_6f63_6b61_6465;
@@ -106,9 +108,7 @@ const DIGEST_MARK: &str = "Migrations: ";
 
 /// The migrations that this build brings, by the digest of their text: 12 hexadecimal digits.
 pub(crate) fn migrations_digest() -> String {
-    let digest = [ROLES, CONTEXT, LOCKDOWN, AUDIT, COLLECTIONS]
-        .into_iter()
-        .fold(Sha256::new(), |digest, sql| digest.chain_update(sql));
+    let digest = MIGRATIONS.into_iter().fold(Sha256::new(), |digest, sql| digest.chain_update(sql));
     hex::encode(digest.finalize()).chars().take(12).collect()
 }
 
@@ -160,4 +160,19 @@ async fn register(connection: &mut PgConnection, key: &ContextKey) -> Result<boo
 /// Here the administrator is the reader of the message, so it is kept whole.
 fn setup_failed(error: sqlx::Error) -> DbError {
     DbError::unavailable(format!("database setup failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_of_every_file_of_the_folder_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/host");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|end| end == "sql"));
+        files.sort();
+        let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        assert_eq!(migrations_digest(), hex::encode(Sha256::digest(text))[..12]);
+    }
 }

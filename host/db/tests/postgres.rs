@@ -31,6 +31,8 @@ mod faults;
 mod fitness;
 #[path = "postgres/keys.rs"]
 mod keys;
+#[path = "postgres/managed.rs"]
+mod managed;
 #[path = "postgres/pool.rs"]
 mod pool;
 #[path = "postgres/pooler.rs"]

@@ -2,7 +2,8 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use stockade_db::{ColumnValues, Database, DbError};
 
-use crate::bed::{Bed, secret_url, setup_config, sql, url};
+use crate::bed::{Bed, identity, secret_url, setup_config, sql, url};
+use crate::pooler::{Pooled, stranger};
 
 async fn count(bed: &Bed, tenant: &str) -> i64 {
     let result = bed.session(tenant).query(sql("SELECT count(*) FROM app.notes"), 1).await.unwrap();
@@ -48,20 +49,40 @@ async fn began(connection: &mut PgConnection) -> (i32, i64) {
     (row.get(0), row.get(1))
 }
 
+/// Whose backend it is, and how it stands to whoever borrows it now.
+async fn met_by_the_next(borrower: &mut PgConnection) -> (i32, String, String) {
+    sqlx::raw_sql("BEGIN").execute(&mut *borrower).await.unwrap();
+    let met = sqlx::query_as(
+        "SELECT pg_backend_pid(), current_user::text, (SELECT string_agg(name || '=' || COALESCE(current_setting(name, true), ''), ' ')
+         FROM unnest(ARRAY['stockade.context', 'search_path', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+                           'work_mem', 'jit', 'cursor_tuple_fraction', 'client_connection_check_interval', 'transaction_read_only']) AS name)",
+    )
+    .persistent(false)
+    .fetch_one(&mut *borrower)
+    .await
+    .unwrap();
+    sqlx::raw_sql("COMMIT").execute(borrower).await.unwrap();
+    met
+}
+
 #[tokio::test]
-#[ignore = "needs PostgreSQL: cargo xtask test"]
+#[ignore = "needs PostgreSQL and PgBouncer: cargo xtask test"]
 async fn each_caller_sees_their_rows_and_no_context_leaks_to_the_next_borrower() {
-    let bed = Bed::with(|config| config.connections_max = 1).await;
-    assert_eq!(count(&bed, "a").await, 100);
-    assert_eq!(count(&bed, "nobody").await, 0);
-    assert_eq!(count(&bed, "b").await, 100);
-    // The one connection of another pool of the same login, after use, holds nothing of the caller.
-    let mut raw = PgConnection::connect(&url("test_login", &bed.name)).await.unwrap();
-    let left: Option<String> = sqlx::query_scalar("SELECT NULLIF(current_setting('stockade.context', true), '')")
-        .fetch_one(&mut raw)
-        .await
-        .unwrap();
-    assert_eq!(left, None);
+    // One backend for all: whoever comes after a call has the call's own connection.
+    let pooled = Pooled::new(1).await;
+    let mut borrower = stranger(&pooled.url).await.unwrap();
+    let before = met_by_the_next(&mut borrower).await;
+    assert!(before.1 == "test_login" && before.2.starts_with("stockade.context= "), "{before:?}");
+    let host = pooled.host().await;
+    for (tenant, notes) in [("a", 100), ("nobody", 0), ("b", 100)] {
+        let session = host.session(identity(tenant), pooled.limits());
+        let result = session.query(sql("SELECT count(*) FROM app.notes"), 1).await.unwrap();
+        assert_eq!(result.columns[0].values, ColumnValues::Integers(vec![notes]), "{tenant}");
+        assert_eq!(met_by_the_next(&mut borrower).await, before, "after a call of {tenant}");
+        // One that failed in the middle of its transaction.
+        session.query(sql("SELECT 1 / (count(*) - count(*)) FROM app.notes"), 1).await.unwrap_err();
+        assert_eq!(met_by_the_next(&mut borrower).await, before, "after a call of {tenant} that failed");
+    }
 }
 
 #[tokio::test]
@@ -150,7 +171,7 @@ async fn setup_runs_twice_and_a_role_that_is_not_configured_is_refused() {
         .await
         .unwrap_or_else(|error| panic!("{}", error.for_log()));
     assert_eq!(count(&bed, "a").await, 100);
-    let mut identity = crate::bed::identity("a");
+    let mut identity = identity("a");
     identity.reader_role = "postgres".parse().unwrap();
     let limits = stockade_db::SessionLimits {
         rows_max: 1,

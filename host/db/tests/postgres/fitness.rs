@@ -59,6 +59,17 @@ const ROLES: &[Flaw] = &[
         "ALTER SCHEMA app OWNER TO postgres; GRANT USAGE ON SCHEMA app TO fit_login",
     ),
     Flaw(
+        "CREATE FUNCTION app.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION app.mine() OWNER TO fit_login",
+        &["role fit_login owns function app.mine()", "ALTER FUNCTION"],
+        "DROP FUNCTION app.mine()",
+    ),
+    Flaw(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO fit_login', current_database()); END $$",
+        &["role fit_login owns the database", "ALTER DATABASE"],
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO postgres', current_database());
+                     EXECUTE format('GRANT CONNECT ON DATABASE %I TO fit_login', current_database()); END $$",
+    ),
+    Flaw(
         "GRANT CREATE ON SCHEMA app TO fit_reader",
         &["fit_reader may create objects in schema app", "REVOKE CREATE"],
         "REVOKE CREATE ON SCHEMA app FROM fit_reader",
@@ -112,9 +123,53 @@ const TABLES: &[Flaw] = &[
         "DROP MATERIALIZED VIEW app.m",
     ),
     Flaw(
+        "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far;
+         CREATE FOREIGN TABLE app.far (id int) SERVER far; GRANT SELECT ON app.far TO fit_reader",
+        &["foreign table app.far", "fit_reader may read", "cannot have row security"],
+        "DROP FOREIGN DATA WRAPPER far CASCADE",
+    ),
+    Flaw(
         "CREATE FUNCTION app.all_notes() RETURNS SETOF app.notes LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM app.notes'",
         &["function app.all_notes(), which", "runs as postgres", "SECURITY INVOKER"],
         "DROP FUNCTION app.all_notes()",
+    ),
+];
+
+/// Of what the set-up brings: a part that is not there is an older release's.
+const PARTS: &[Flaw] = &[
+    Flaw(
+        "ALTER FUNCTION stockade.row_too_wide(bigint) RENAME TO gone",
+        &["of an older release: run the setup"],
+        "ALTER FUNCTION stockade.gone(bigint) RENAME TO row_too_wide",
+    ),
+    Flaw(
+        "ALTER VIEW stockade.table_versions RENAME TO gone",
+        &["of an older release: run the setup"],
+        "ALTER VIEW stockade.gone RENAME TO table_versions",
+    ),
+    Flaw(
+        "ALTER FUNCTION stockade.watch(regclass) RENAME TO gone",
+        &["of an older release: run the setup"],
+        "ALTER FUNCTION stockade.gone(regclass) RENAME TO watch",
+    ),
+    Flaw(
+        "REVOKE EXECUTE ON FUNCTION stockade.row_too_wide(bigint) FROM fit_reader",
+        &["the reader role fit_reader may not execute stockade.row_too_wide(bigint)", "run the setup"],
+        "GRANT EXECUTE ON FUNCTION stockade.row_too_wide(bigint) TO fit_reader",
+    ),
+    Flaw(
+        "REVOKE SELECT ON stockade.watched_tables FROM fit_login",
+        &["the login may not read stockade.watched_tables: run the setup"],
+        "GRANT SELECT ON stockade.watched_tables TO fit_login",
+    ),
+    // No server here is so old: the login is told that this one is.
+    Flaw(
+        "CREATE SCHEMA old; GRANT USAGE ON SCHEMA old TO fit_login;
+         CREATE FUNCTION old.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT CASE $1 WHEN 'server_version' THEN '14.9' ELSE '140009' END $$;
+         DO $$ BEGIN EXECUTE format('ALTER ROLE fit_login IN DATABASE %I SET search_path = old, pg_catalog', current_database()); END $$",
+        &["PostgreSQL 15 or later is needed, this is 14.9"],
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE fit_login IN DATABASE %I RESET search_path', current_database()); END $$;
+         DROP SCHEMA old CASCADE",
     ),
 ];
 
@@ -178,7 +233,7 @@ async fn starts(config: &DatabaseConfig) {
 async fn a_database_that_does_not_hold_is_refused_with_how_to_mend_it() {
     let (bed, config) = fit_bed().await;
     starts(&config).await;
-    for Flaw(flaw, said, undo) in ROLES.iter().chain(TABLES).chain(RIGHTS) {
+    for Flaw(flaw, said, undo) in ROLES.iter().chain(TABLES).chain(PARTS).chain(RIGHTS) {
         run(&bed, flaw).await;
         let refused = Database::connect(&config).await;
         run(&bed, undo).await;

@@ -18,15 +18,16 @@ const BACKENDS: i64 = 4;
 const COUNT: &str = "SELECT count(*), min(id) FROM app.notes";
 
 /// A pooler, and a database whose host goes through it.
-struct Pooled {
+pub(crate) struct Pooled {
     bed: Bed,
-    url: String,
+    pub(crate) url: String,
     _pooler: Child,
     _folder: tempfile::TempDir,
 }
 
 impl Pooled {
-    async fn new() -> Self {
+    /// With this many backends, which all clients share.
+    pub(crate) async fn new(backends: i64) -> Self {
         let bed = Bed::new().await;
         // All that is connected comes through the pooler.
         bed.database.close().await;
@@ -36,7 +37,7 @@ impl Pooled {
         let file = path.join("pgbouncer.ini");
         std::fs::write(path.join("users"), "\"test_login\" \"\"\n").unwrap();
         let settings = format!(
-            "[databases]\n* = host={sockets}\n[pgbouncer]\npool_mode = transaction\ndefault_pool_size = {BACKENDS}\n\
+            "[databases]\n* = host={sockets}\n[pgbouncer]\npool_mode = transaction\ndefault_pool_size = {backends}\n\
              max_client_conn = 200\nunix_socket_dir = {dir}\nlisten_port = 6543\nauth_type = trust\n\
              auth_file = {dir}/users\nlogfile = {dir}/log\n",
             dir = path.display(),
@@ -62,7 +63,7 @@ impl Pooled {
     }
 
     /// A host that goes through the pooler.
-    async fn host(&self) -> Database {
+    pub(crate) async fn host(&self) -> Database {
         let mut config = self.bed.config.clone();
         config.url = Some(Secret::new(self.url.clone()));
         config.statement_cache_capacity = 0;
@@ -70,7 +71,7 @@ impl Pooled {
         Database::connect(&config).await.unwrap_or_else(|error| panic!("{}", error.for_log()))
     }
 
-    fn limits(&self) -> SessionLimits {
+    pub(crate) fn limits(&self) -> SessionLimits {
         let mut limits = None;
         self.bed.session_with("a", |of| limits = Some(of.clone()));
         limits.unwrap()
@@ -83,7 +84,7 @@ impl Pooled {
 }
 
 /// A connection of nobody's. PgBouncer refuses a setting that the driver sends unless it is told not to.
-async fn stranger(url: &str) -> Result<PgConnection, sqlx::Error> {
+pub(crate) async fn stranger(url: &str) -> Result<PgConnection, sqlx::Error> {
     PgConnectOptions::from_str(url)?.extra_float_digits(None).connect().await
 }
 
@@ -115,7 +116,7 @@ async fn reads(host: &Database, who: Identity, limits: SessionLimits, with_curso
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL and PgBouncer: cargo xtask test"]
 async fn many_callers_share_few_backends_and_each_sees_their_own() {
-    let pooled = Pooled::new().await;
+    let pooled = Pooled::new(BACKENDS).await;
     let hosts = [pooled.host().await, pooled.host().await];
     let calls = (0..120).map(|number| {
         let who = identity(if number % 2 == 0 { "a" } else { "b" });
@@ -144,7 +145,7 @@ async fn many_callers_share_few_backends_and_each_sees_their_own() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL and PgBouncer: cargo xtask test"]
 async fn a_call_that_goes_away_takes_its_statement_along_and_no_others() {
-    let pooled = Pooled::new().await;
+    let pooled = Pooled::new(BACKENDS).await;
     let host = pooled.host().await;
     let session = host.session(identity("a"), pooled.limits());
     let others = host.session(identity("b"), pooled.limits());
@@ -171,7 +172,7 @@ async fn a_call_that_goes_away_takes_its_statement_along_and_no_others() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL and PgBouncer: cargo xtask test"]
 async fn the_hosts_own_statements_go_through_it_too() {
-    let pooled = Pooled::new().await;
+    let pooled = Pooled::new(BACKENDS).await;
     let host = pooled.host().await;
     host.ping().await.unwrap();
     let line = |_| {

@@ -1,6 +1,6 @@
 //! Hostile SQL: first as a plugin sends it, then with the guard taken away, as the reader role alone.
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use stockade_db::{DbError, SqlScope};
+use stockade_db::{ColumnValues, DbError, SqlScope};
 
 use crate::bed::{Bed, sql, url};
 
@@ -143,4 +143,28 @@ async fn the_role_and_the_protocol_hold_without_the_guard() {
     sqlx::raw_sql("BEGIN READ ONLY; SET LOCAL ROLE test_reader").execute(&mut raw).await.unwrap();
     let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM app.notes").fetch_one(&mut raw).await.unwrap();
     assert_eq!(seen, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn what_the_login_sets_for_itself_does_not_part_the_guards_reading_from_the_servers() {
+    let mut bed = Bed::new().await;
+    // A role may always change its own settings: here so that a backslash escapes the quote behind it.
+    let mut raw = PgConnection::connect(&url("test_login", &bed.name)).await.unwrap();
+    let set = format!("ALTER ROLE test_login IN DATABASE {} SET standard_conforming_strings = off", bed.name);
+    sqlx::raw_sql("SET default_transaction_read_only = off").execute(&mut raw).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut raw).await.unwrap();
+    bed.reconnect(|_| {}).await;
+    // Two texts, for the guard; for a server that takes its word for it, one, and a table that is not granted.
+    let text = r"SELECT '\' AS a, ' || (SELECT id::text FROM other.secrets) --' AS b";
+    let result = bed.session("a").query(sql(text), 1).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    let texts: Vec<&[u8]> = result
+        .columns
+        .iter()
+        .map(|column| match &column.values {
+            ColumnValues::Texts(packed) => &packed.data[..],
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(texts, [&b"\\"[..], b" || (SELECT id::text FROM other.secrets) --"]);
 }

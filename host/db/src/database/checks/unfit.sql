@@ -40,7 +40,16 @@ UNION ALL SELECT format('the reader role %I must not have LOGIN: ALTER ROLE %I N
 UNION ALL SELECT format('the login is no member of the reader role %I: run the setup', rolname)
   FROM pg_roles AS r WHERE rolname = ANY ($1) AND NOT EXISTS (SELECT FROM mine WHERE mine.oid = r.oid)
 UNION ALL SELECT 'the schema stockade is missing, or of an older release: run the setup'
-  WHERE to_regprocedure('stockade.claims()') IS NULL OR to_regclass('stockade.withheld') IS NULL OR to_regclass('stockade.collections') IS NULL
+  WHERE EXISTS (SELECT FROM unnest(ARRAY['claims()', 'row_too_wide(bigint)', 'watch(regclass)', 'note_change()', 'note_definition()']) AS f
+                WHERE to_regprocedure('stockade.' || f) IS NULL)
+     OR EXISTS (SELECT FROM unnest(ARRAY['context_keys', 'withheld', 'audit_log', 'collections', 'table_versions', 'watched_tables']) AS c
+                WHERE to_regclass('stockade.' || c) IS NULL)
+UNION ALL SELECT format('the reader role %I may not execute stockade.%s, without which it can run no query: run the setup', r.rolname, f)
+  FROM pg_roles AS r, unnest(ARRAY['claims()', 'row_too_wide(bigint)']) AS f
+  WHERE r.rolname = ANY ($1) AND NOT has_function_privilege(r.oid, to_regprocedure('stockade.' || f), 'EXECUTE')
+UNION ALL SELECT format('the login may not read stockade.%s: run the setup', c)
+  FROM unnest(ARRAY['withheld', 'collections', 'table_versions', 'watched_tables']) AS c
+  WHERE NOT has_table_privilege(to_regclass('stockade.' || c), 'SELECT')
 UNION ALL SELECT format('role %I may create objects in schema %I: REVOKE CREATE ON SCHEMA %I FROM %I, PUBLIC', a.rolname, n.nspname, n.nspname, a.rolname)
   FROM asker AS a JOIN pg_namespace AS n ON has_schema_privilege(a.oid, n.oid, 'CREATE') WHERE n.nspname !~ '^pg_(toast|temp)'
 UNION ALL SELECT format('role %I may create schemas or temporary tables: REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I, PUBLIC', a.rolname, current_database(), a.rolname)
