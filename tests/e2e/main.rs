@@ -27,6 +27,7 @@ mod plugins;
 mod reload;
 mod sandbox;
 mod search;
+mod signals;
 mod start;
 mod statistics;
 mod stdio;
