@@ -31,6 +31,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
         let invocation = Invocation {
             caller: Arc::clone(&caller),
             tool: "noop".into(),
+            plugin: None,
             arguments: Map::new(),
             request_id: String::new(),
             progress: None,

@@ -40,6 +40,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
         let invocation = Invocation {
             caller: Arc::clone(&caller),
             tool: "bench_sum".into(),
+            plugin: None,
             arguments: arguments.clone(),
             request_id: String::new(),
             progress: None,

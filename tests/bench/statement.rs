@@ -28,6 +28,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
         let invocation = Invocation {
             caller: Arc::clone(&caller),
             tool: "execute_sales_query".into(),
+            plugin: None,
             arguments: arguments.clone(),
             request_id: String::new(),
             progress: None,

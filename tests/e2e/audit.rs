@@ -99,6 +99,44 @@ async fn every_call_is_recorded_with_who_what_and_what_came_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn what_was_refused_before_it_was_a_call_says_whose_it_was() {
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    fs::write(keys.path(), json!({"keys": []}).to_string()).unwrap();
+    let sections = format!(
+        "[oauth]\nresource = 'https://mcp.example.com/mcp'\ntool_scopes = {{ noop = ['tools:noop'] }}\n\
+         [oauth.issuers.id]\nissuer = 'https://id.example.com'\njwks_file = '{}'\ntenant = '{tenant}'\n\
+         [oauth.issuers.id.roles.Head]\nreader_role = 'zava_office_reader'\n\
+         [tenants.{tenant}]\ncalls_per_minute_max = 1",
+        keys.path().display(),
+        tenant = zava_retail::TENANT,
+    );
+    let app = TestApp::builder().plugins(&["noop", "get-current-utc-date"]).sections(&sections).start().await;
+    let database = app.database.clone();
+    let client = app.client("head-office");
+    for _ in 0..3 {
+        let call = client.request("tools/call", json!({"name": "noop", "arguments": {}}));
+        assert_eq!(call.send().await.unwrap().status(), reqwest::StatusCode::FORBIDDEN);
+    }
+    client.call("get_current_utc_date", json!({})).await.structured();
+    for _ in 0..2 {
+        client.call("get_current_utc_date", json!({})).await.error();
+    }
+    app.stop().await;
+    let mut refusals = records(&database, "refusals").await;
+    refusals.sort_by_key(|record| record["outcome"].to_string());
+    let found: Vec<_> = refusals
+        .iter()
+        .map(|record| ["outcome", "tenant", "caller", "tool", "occurrences"].map(|field| record[field].clone()))
+        .collect();
+    let of_office =
+        |outcome, tool, count| [json!(outcome), json!(zava_retail::TENANT), json!("head-office"), tool, json!(count)];
+    let expected =
+        [of_office("CALLS_PER_MINUTE_MAX", Value::Null, 2), of_office("INSUFFICIENT_SCOPE", json!("noop"), 3)];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn a_call_whose_client_left_is_recorded_as_cancelled() {
     let app = TestApp::builder().plugins(&["execute-sales-query"]).start().await;
     let client = app.client("head-office");

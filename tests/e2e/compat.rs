@@ -92,6 +92,7 @@ async fn check(file: &Path, component: Vec<u8>) {
     let call = |tool: &str| Invocation {
         caller: app.caller("head-office"),
         tool: tool.into(),
+        plugin: None,
         arguments: Map::new(),
         request_id: "the-kept-guest".into(),
         progress: Some(sender.clone()),

@@ -22,6 +22,7 @@ mod findings;
 mod guide;
 mod hostile;
 mod inner_texts;
+mod moved;
 mod oauth;
 mod plugins;
 mod reload;

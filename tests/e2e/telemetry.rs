@@ -20,7 +20,7 @@ use stockade_server::{
     config::{Config, LogConfig, LogFormat},
     telemetry::{Traces, subscriber},
 };
-use stockade_tests::{Collector, Replicated, Reply, TestApp, TestAppBuilder, text_of};
+use stockade_tests::{Client, Collector, Replicated, Reply, TestApp, TestAppBuilder, text_of};
 use tracing::subscriber::DefaultGuard;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -137,6 +137,8 @@ async fn one_trace_shows_client_tool_plugin_and_each_statement_and_no_text_of_an
     assert_eq!(of(calls[0], "gen_ai.tool.name").as_deref(), Some("execute_sales_query"));
     assert_eq!(of(calls[0], "mcp.method.name").as_deref(), Some("tools/call"));
     assert_eq!(of(calls[0], "mcp.protocol.version").as_deref(), Some("2026-07-28"));
+    assert_eq!(of(calls[0], "jsonrpc.request.id").as_deref(), Some("1"));
+    assert_eq!(of(calls[0], "mcp.session.id"), None);
     assert_eq!(of(calls[0], "error.type"), None);
     assert_eq!(of(calls[1], "error.type").as_deref(), Some("tool_error"));
     assert_eq!(of(calls[2], "error.type").as_deref(), Some("-32602"));
@@ -175,8 +177,35 @@ async fn a_header_says_the_trace_where_the_message_does_not_and_nonsense_says_no
     assert!(![OTHER, TRACE].contains(&&*traces[2]) && calls[2].parent_span_id.is_empty(), "a trace of its own");
 }
 
+/// A session of the older revision, from its beginning to its end, with a call of `noop` in it. Gives its id.
+async fn session_with_a_call(client: &Client) -> String {
+    let send = async |method: reqwest::Method, session: Option<&str>, message: Value| {
+        let mut request = client.post(message.to_string()).build().unwrap();
+        *request.method_mut() = method;
+        request.headers_mut().insert("mcp-protocol-version", "2025-11-25".parse().unwrap());
+        if let Some(id) = session {
+            request.headers_mut().insert("mcp-session-id", id.parse().unwrap());
+        }
+        let response = client.http.execute(request).await.unwrap();
+        assert!(response.status().is_success(), "{message}: {response:?}");
+        let id = response.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned());
+        response.text().await.unwrap();
+        id
+    };
+    let client_info = json!({ "name": "test", "version": "0" });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client_info });
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let id = send(reqwest::Method::POST, None, initialize).await.expect("a session");
+    let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    send(reqwest::Method::POST, Some(&id), initialized).await;
+    let call = json!({ "jsonrpc": "2.0", "id": "a".repeat(100), "method": "tools/call", "params": { "name": "noop" } });
+    send(reqwest::Method::POST, Some(&id), call).await;
+    send(reqwest::Method::DELETE, Some(&id), Value::Null).await;
+    id
+}
+
 #[tokio::test]
-#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+#[ignore = "needs PostgreSQL, Redis, the plugins and the model: cargo xtask test"]
 async fn what_is_pushed_is_what_is_read() {
     let collector = Collector::start().await;
     let (mut redis, mut servers) = (stores::Redis::start(), Replicated::start().await);
@@ -192,6 +221,7 @@ async fn what_is_pushed_is_what_is_read() {
     bed.call("many_host_calls", json!({})).await.error();
     bed.call("odd_numbers", json!({})).await.structured();
     bed.app.client("head-office").tools().await;
+    let session = session_with_a_call(&bed.app.client("head-office")).await;
     let text = read(&bed.app).await;
     let seen = async {
         stores::are_seen_at_work(&bed.app).await;
@@ -204,6 +234,11 @@ async fn what_is_pushed_is_what_is_read() {
 
     let execute = [("gen_ai.tool.name", "execute_sales_query")];
     assert!(collector.sum("mcp.server.operation.duration", &execute) >= 3.0);
+    assert_eq!(collector.sum("mcp.server.session.duration", &[("network.transport", "tcp")]), 1.0);
+    let spans = collector.spans();
+    let in_session = spans.iter().find(|span| text_of(&span.attributes, "mcp.session.id") == Some(session.clone()));
+    let id = text_of(&in_session.expect("the session's call").attributes, "jsonrpc.request.id");
+    assert_eq!(id, Some("a".repeat(64)), "no more of it");
     assert!(collector.sum("stockade.plugin.rows", &[("stockade.plugin", "execute-sales-query")]) >= 6.0);
     assert_eq!(collector.sum("stockade.plugin.traps", &[("stockade.trap.kind", "unreachable")]), 1.0);
     assert_eq!(collector.sum("stockade.limit.hits", &[("stockade.limit", "host_calls")]), 1.0);

@@ -25,6 +25,8 @@ pub struct Invocation {
     pub caller: Arc<Caller>,
     /// The tool's name, as the client sent it.
     pub tool: String,
+    /// Whose tool it was when the caller was let to it: another plugin's of the same name is unknown. `None`: any.
+    pub plugin: Option<String>,
     /// The arguments, as the client sent them.
     pub arguments: Map<String, Value>,
     /// Under which the operator finds the call in the log.
@@ -109,6 +111,7 @@ mod tests {
         let invocation = Invocation {
             caller: Arc::new(Caller { identity, display_name: "P".to_owned(), time_zone: "UTC".to_owned() }),
             tool: "t".to_owned(),
+            plugin: None,
             arguments: map(),
             request_id: "r-1".to_owned(),
             progress: None,

@@ -196,6 +196,10 @@ impl Runtime {
         let snapshot = self.registry.current();
         let (plugin, tool) = snapshot.find(&invocation.tool).ok_or(CallError::UnknownTool)?;
         let identity = &plugin.identity;
+        // Since the caller was let to it, the tool may have moved.
+        if invocation.plugin.as_ref().is_some_and(|expected| *expected != identity.name) {
+            return Err(CallError::UnknownTool);
+        }
         let span = tracing::trace_span!(
             target: "stockade::trace",
             "plugin",

@@ -22,7 +22,7 @@ use stockade_runtime::{Act, ActKind, Acts};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use refusals::Refusals;
+use refusals::{Refusal, Refusals};
 use sink::{FileSink, Sink, TableSink};
 use writer::{Entry, Queue};
 
@@ -113,7 +113,14 @@ impl Audit {
     /// Counts a request that was refused before it was a call.
     pub(crate) fn refused(&self, known: Option<&KnownCaller>, reason: &'static str) {
         if let Some(open) = &self.0 {
-            open.refusals.count(known.map(|known| &known.name), reason);
+            open.refusals.count(Refusal::of(known, reason));
+        }
+    }
+
+    /// Counts a call of a tool, one that the caller may see, that was refused before it began.
+    pub(crate) fn call_refused(&self, known: &KnownCaller, tool: &str, reason: &'static str) {
+        if let Some(open) = &self.0 {
+            open.refusals.count(Refusal { tool: Some(tool.into()), ..Refusal::of(Some(known), reason) });
         }
     }
 
@@ -166,10 +173,12 @@ impl Open {
     }
 
     fn record_refusals(&self) {
-        for (caller, reason, count) in self.refusals.take() {
+        for (Refusal { tenant, caller, tool, reason }, count) in self.refusals.take() {
             let mut record =
                 AuditRecord::new(Uuid::now_v7(), now(), AuditKind::Refusals, AuditDecision::Refused, reason);
+            record.tenant = tenant.map(|name| name.to_string());
             record.caller = caller.map(|name| name.to_string());
+            record.tool = tool.map(|name| name.to_string());
             record.occurrences = i64::try_from(count).unwrap_or(i64::MAX);
             self.send(&record, None);
         }

@@ -3,6 +3,8 @@
 //! What the caller may read and what only the operator may read part here. A log line is written once
 //! for each failed call, with whose fault it was.
 
+pub(crate) mod json_rpc;
+
 use std::{borrow::Cow, time::Duration};
 
 use rmcp::{
@@ -182,7 +184,7 @@ fn words(error: CallError) -> Option<Words> {
 }
 
 /// The setting behind a code of the database's time-outs. A plugin may return a code of its own.
-fn time_limit(code: &str) -> Option<&'static str> {
+pub(crate) fn time_limit(code: &str) -> Option<&'static str> {
     Some(match code {
         "CALL_DEADLINE" => "deadline_ms",
         "STATEMENT_TIMEOUT" => "statement_timeout_ms",

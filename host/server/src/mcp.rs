@@ -3,13 +3,14 @@
 
 mod exchange;
 mod handler;
+mod ids;
 mod lists;
 mod notify;
 mod sessions;
 mod shared;
 pub(crate) mod stdio;
 
-pub(crate) use exchange::{Exchange, HttpSide, Trouble};
+pub(crate) use exchange::{Exchange, HttpSide, Share, Trouble};
 pub(crate) use handler::McpHandler;
 pub(crate) use lists::Listed;
 pub(crate) use sessions::OwnedSessions;

@@ -196,6 +196,8 @@ impl RunningServer {
         self.streams.cancel();
         self.listener.ending.cancel();
         connections.wait().await;
+        // In a session they are no part of a connection.
+        shared.calls_have_ended().await;
         tracing::info!("HTTP stopped");
         if let Some(admin) = self.admin {
             admin.shutdown().await;

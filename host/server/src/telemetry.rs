@@ -5,11 +5,13 @@
 mod log;
 mod metrics;
 mod otlp;
+mod seldom;
 mod traces;
 
 pub use log::{LogControl, LogFile, subscriber};
 pub use metrics::Metrics;
-pub(crate) use metrics::{Ended, Operation};
+pub(crate) use metrics::{Ended, Operation, Session};
+pub(crate) use seldom::Seldom;
 pub use traces::Traces;
 pub(crate) use traces::{TRACE, parent_of, trace_id};
 

@@ -115,6 +115,7 @@ fn invocation(app: &TestApp, tool: &str, request_id: &str, report: &CallReport) 
     Invocation {
         caller: app.caller("head-office"),
         tool: tool.into(),
+        plugin: None,
         arguments: serde_json::Map::new(),
         request_id: request_id.into(),
         progress: None,

@@ -13,7 +13,7 @@ use crate::{
     http::{Endpoint, Health},
     mcp::Shared,
     reload::Reload,
-    telemetry::LogControl,
+    telemetry::{LogControl, Seldom},
 };
 
 /// The public side, as far as operators look at it.
@@ -35,6 +35,8 @@ pub(crate) struct Operator {
     pub(super) reload: Arc<Reload>,
     /// None where the process's log is not the host's.
     pub(super) log: Option<LogControl>,
+    /// Requests without the token.
+    pub(super) strangers: Seldom,
 }
 
 impl Operator {
@@ -47,7 +49,8 @@ impl Operator {
         reload: Arc<Reload>,
         log: Option<LogControl>,
     ) -> Arc<Self> {
-        Arc::new(Self { started, database, runtime, audit, front, embedders: Arc::default(), reload, log })
+        let (embedders, strangers) = (Arc::default(), Seldom::default());
+        Arc::new(Self { started, database, runtime, audit, front, embedders, reload, log, strangers })
     }
 
     pub(super) fn watch_embedders(&self, period: Duration, stop: CancellationToken) {

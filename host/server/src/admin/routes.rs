@@ -41,7 +41,9 @@ async fn operators_only(State(operator): State<Arc<Operator>>, request: Request,
     match token.and_then(|token| auth::admits(request.headers(), &token)) {
         Ok(()) => next.run(request).await,
         Err(Refused(reason)) => {
-            tracing::warn!(fault = "caller", reason, "request to the operators' side without their token");
+            if let Some(times) = operator.strangers.happened() {
+                tracing::warn!(fault = "caller", reason, times, "requests to the operators' side without their token");
+            }
             operator.audit.refused(None, "ADMIN_UNAUTHENTICATED");
             (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response()
         }

@@ -8,8 +8,12 @@ use stockade_db::{AuditDecision, AuditKind, AuditRecord};
 use stockade_runtime::{CallError, CallReport, ToolOutput};
 use tokio::sync::mpsc;
 
-use super::{Audit, Open};
-use crate::{auth::KnownCaller, config::AuditArguments, errors::Failure};
+use super::{Audit, Open, Refusal};
+use crate::{
+    auth::KnownCaller,
+    config::AuditArguments,
+    errors::{Failure, time_limit},
+};
 
 /// Time that a reply waits for its record, where a record is required.
 const KEPT_MAX: Duration = Duration::from_secs(5);
@@ -125,7 +129,7 @@ impl Drop for CallRecord {
 
 impl Unwritten {
     fn only_counted<T>(self, reason: &'static str, outcome: T) -> T {
-        self.open.refusals.count(Some(&self.known.name), reason);
+        self.open.refusals.count(Refusal::of(Some(&self.known), reason));
         outcome
     }
 
@@ -161,7 +165,8 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
         Failure::Call(CallError::QueryTimeout { code }) => {
             // Time may run out before there is a place to run.
             let decision = if report.rows().is_some() { allowed } else { refused };
-            Verdict { limit: Some(code.clone()), ..of(decision, "QUERY_TIMEOUT") }
+            let limit = time_limit(code).map(str::to_owned);
+            Verdict { limit, detail: Some(code.clone()), ..of(decision, "QUERY_TIMEOUT") }
         }
         Failure::Call(CallError::Stopped { kind, .. }) => {
             Verdict { limit: kind.limit().map(str::to_owned), ..of(allowed, "STOPPED") }

@@ -141,6 +141,8 @@ async fn every_way_to_end_has_its_words() {
             "allowed",
             "STOPPED",
         ),
+        (Some(Failure::Call(CallError::QueryTimeout { code: "CALL_DEADLINE".into() })), "refused", "QUERY_TIMEOUT"),
+        (Some(Failure::Call(CallError::QueryTimeout { code: "A_GUESTS_OWN".into() })), "refused", "QUERY_TIMEOUT"),
         (Some(Failure::Panicked), "allowed", "HOST_ERROR"),
         (Some(Failure::Stopping), "refused", "SERVER_BUSY"),
     ];
@@ -157,6 +159,12 @@ async fn every_way_to_end_has_its_words() {
     assert_eq!(found[expected.len()..], [("allowed", "CANCELLED")], "what is dropped is recorded too");
     assert_eq!(lines[3]["limit_hit"], "instances_max");
     assert_eq!(lines[4]["limit_hit"], "fuel");
+    assert_eq!(lines[5]["limit_hit"], "deadline_ms");
+    assert_eq!(
+        (&lines[6]["limit_hit"], &lines[6]["detail"]),
+        (&Value::Null, &json!("A_GUESTS_OWN")),
+        "no limit of ours"
+    );
 }
 
 #[tokio::test]
@@ -165,6 +173,7 @@ async fn a_flood_of_refusals_is_one_record_for_each_reason() {
     let over = |limit| Failure::Exhausted(Exhausted { limit, retry_after: Duration::from_secs(1) });
     for _ in 0..5_000 {
         bed.audit.refused(None, "UNAUTHENTICATED");
+        bed.audit.call_refused(&bed.known, "echo", "INSUFFICIENT_SCOPE");
         let refusals = [
             Failure::Busy { own: true },
             over("calls_per_minute_max"),
@@ -177,15 +186,18 @@ async fn a_flood_of_refusals_is_one_record_for_each_reason() {
         }
     }
     let lines = bed.written().await;
-    let found: Vec<_> = lines.iter().map(|line| (&line["outcome"], &line["caller"], &line["occurrences"])).collect();
-    let none = &Value::Null;
-    let (office, count) = (json!("office"), json!(5_000));
+    let found: Vec<_> = lines
+        .iter()
+        .map(|line| ["outcome", "tenant", "caller", "tool", "occurrences"].map(|field| line[field].clone()))
+        .collect();
+    let of_office = |outcome, tool| [json!(outcome), json!("acme"), json!("office"), tool, json!(5_000)];
     let expected = [
-        (&json!("UNAUTHENTICATED"), none, &count),
-        (&json!("CALLS_PER_CALLER_MAX"), &office, &count),
-        (&json!("CALLS_PER_MINUTE_MAX"), &office, &count),
-        (&json!("CPU_S_PER_DAY_MAX"), &office, &count),
-        (&json!("ROWS_PER_DAY_MAX"), &office, &count),
+        [json!("UNAUTHENTICATED"), Value::Null, Value::Null, Value::Null, json!(5_000)],
+        of_office("CALLS_PER_CALLER_MAX", Value::Null),
+        of_office("CALLS_PER_MINUTE_MAX", Value::Null),
+        of_office("CPU_S_PER_DAY_MAX", Value::Null),
+        of_office("ROWS_PER_DAY_MAX", Value::Null),
+        of_office("INSUFFICIENT_SCOPE", json!("echo")),
     ];
     assert_eq!(found, expected);
 }

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,8 @@ use crate::{
     auth::{Admitted, Callers, Challenge, KnownCaller, Refused},
     config::{ConfigError, ServerConfig},
     errors::whole_seconds,
-    mcp::{Exchange, HttpSide, McpHandler, OwnedSessions, Shared, Trouble},
+    mcp::{Exchange, HttpSide, McpHandler, OwnedSessions, Share, Shared, Trouble},
+    telemetry::Seldom,
     tenants::Tenant,
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Endpoint {
     shared: Arc<Shared>,
     /// Ends, when cancelled, whatever is still open.
     streams: CancellationToken,
+    /// Requests without a valid token.
+    strangers: Seldom,
 }
 
 /// Who may call and how, and what others are told. A request keeps the one that it began with.
@@ -95,15 +98,11 @@ impl Access {
     }
 }
 
-/// A request's places among its caller's and its tenant's, held until its answer has been sent.
-type Share = (OwnedSemaphorePermit, OwnedSemaphorePermit);
-
 /// A request that was let in.
 struct Guest {
     access: Arc<Access>,
     known: Arc<KnownCaller>,
     http: Arc<HttpSide>,
-    share: Share,
     expires: Option<Instant>,
 }
 
@@ -115,9 +114,10 @@ impl Endpoint {
         shared: Arc<Shared>,
         streams: CancellationToken,
     ) -> Result<Self, ConfigError> {
-        let sessions = Arc::new(OwnedSessions::new(config));
+        let sessions = Arc::new(OwnedSessions::new(config, shared.metrics.clone()));
         let service = service(config, &shared, &sessions, &streams)?;
-        Ok(Self { access: RwLock::new(Access::new(config, callers, service)), sessions, shared, streams })
+        let access = RwLock::new(Access::new(config, callers, service));
+        Ok(Self { access, sessions, shared, streams, strangers: Seldom::default() })
     }
 
     /// The tenants that may be served.
@@ -169,30 +169,37 @@ impl Endpoint {
         let access = self.access();
         let Admitted { known, scopes, expires } =
             access.callers.authenticate(headers).await.map_err(|Refused(reason)| {
-                tracing::info!(fault = "caller", reason, "request without a valid token");
+                match self.strangers.happened() {
+                    Some(times) => tracing::info!(fault = "caller", reason, times, "requests without a valid token"),
+                    None => tracing::debug!(fault = "caller", reason, "request without a valid token"),
+                }
                 self.shared.audit.refused(None, "UNAUTHENTICATED");
                 access.challenge.unauthorized::<Body>()
             })?;
-        let http = HttpSide::new(Arc::clone(&access.callers), scopes);
-        if let Some(needed) = http.lacking(None) {
+        if let Some(needed) = access.callers.lacking(&scopes, None) {
             self.shared.audit.refused(Some(&known), "INSUFFICIENT_SCOPE");
             return Err(insufficient_scope(&access, &known, &needed));
         }
+        let share = self.share(&known).ok_or_else(|| {
+            let message = "too many requests of this caller or its tenant are under way";
+            replies::try_again(StatusCode::TOO_MANY_REQUESTS, message)
+        })?;
+        let http = HttpSide::new(Arc::clone(&access.callers), scopes, share);
+        Ok(Guest { access, known, http, expires })
+    }
+
+    /// The places that a request takes up. `None` where there are none left.
+    fn share(&self, known: &KnownCaller) -> Option<Share> {
         let place = |places: &Arc<Semaphore>, limit: &'static str| {
             let place = Arc::clone(places).try_acquire_owned().ok();
             if place.is_none() {
                 tracing::warn!(fault = "caller", caller = &*known.name, limit, "too many requests at once");
-                self.shared.audit.refused(Some(&known), "REQUESTS_MAX");
+                self.shared.audit.refused(Some(known), "REQUESTS_MAX");
                 self.shared.metrics.limit_hit(limit);
             }
             place
         };
-        let own = place(&known.requests, "requests_per_caller_max");
-        let Some(share) = own.and_then(|own| Some((own, place(&known.tenant.requests, "requests_max")?))) else {
-            let message = "too many requests of this caller or its tenant are under way";
-            return Err(replies::try_again(StatusCode::TOO_MANY_REQUESTS, message));
-        };
-        Ok(Guest { access, known, http, share, expires })
+        Some((place(&known.requests, "requests_per_caller_max")?, place(&known.tenant.requests, "requests_max")?))
     }
 }
 
@@ -266,6 +273,7 @@ impl Endpoint {
             && self.shared.tool(&guest.known, &tool).is_some()
             && let Some(needed) = guest.http.lacking(Some(&tool))
         {
+            self.shared.audit.call_refused(&guest.known, &tool, "INSUFFICIENT_SCOPE");
             return insufficient_scope(&guest.access, &guest.known, &needed);
         }
         let request = Request::from_parts(parts, Full::new(body.clone()));
@@ -273,7 +281,7 @@ impl Endpoint {
     }
 
     async fn serve(&self, guest: Guest, request: Request<Full<Bytes>>, body: &Bytes) -> Response {
-        let Guest { access, known, http, share, expires } = guest;
+        let Guest { access, known, http, expires } = guest;
         let end = is_endless(&request).then(|| end_of_stream(&known, expires));
         let json = is_json(request.headers());
         let (mut response, trouble) = Exchange::scope(Arc::clone(&known), access.service.handle(request)).await;
@@ -297,6 +305,7 @@ impl Endpoint {
             (StatusCode::INTERNAL_SERVER_ERROR, Some(Trouble::SessionGone)) => {
                 replies::error(StatusCode::NOT_FOUND, replies::INVALID_REQUEST, Value::Null, "Session not found")
             }
+            (StatusCode::INTERNAL_SERVER_ERROR, Some(Trouble::IdInUse)) => replies::id_in_use(body),
             (StatusCode::INTERNAL_SERVER_ERROR, None) => internal(&known, response).await,
             // The library has one status for a body of another type and for one that it cannot parse.
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) if json => replies::malformed(body),
@@ -308,7 +317,7 @@ impl Endpoint {
                         "Host or Origin header refused; see allowed_hosts and allowed_origins"
                     );
                 }
-                response.map(|body| Body::new(body::Holding::new(body, share, end)))
+                response.map(|body| Body::new(body::Holding::new(body, http, end)))
             }
         }
     }

@@ -9,7 +9,6 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,12 +18,10 @@ use super::{
     slow_client::SlowClient,
     socket::{Accepted, Socket},
 };
-use crate::config::ServerConfig;
+use crate::{config::ServerConfig, telemetry::Seldom};
 
 /// Pause after the system refuses to accept: out of file descriptors, it would refuse again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Between two lines in the log of connections that cannot be had: whoever opens them could else fill it.
-const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// A connection's place, among all and among those of its address.
 type Place = (OwnedSemaphorePermit, OfAddress);
@@ -47,6 +44,9 @@ pub(crate) struct Listener {
     write_timeout: Duration,
     /// Whether its connections leave some descriptors to the host. Operators' come out of those.
     leaves_descriptors: bool,
+    /// Connections that were closed at once, and times that none could be accepted.
+    closed: Seldom,
+    waiting: Seldom,
 }
 
 impl Listener {
@@ -63,6 +63,8 @@ impl Listener {
             header_timeout: Duration::from_secs(config.header_timeout_s),
             write_timeout: Duration::from_secs(config.write_timeout_s),
             leaves_descriptors: true,
+            closed: Seldom::default(),
+            waiting: Seldom::default(),
         }
     }
 
@@ -73,8 +75,7 @@ impl Listener {
 
     /// Until `stopping`.
     pub(crate) async fn run(self: Arc<Self>, socket: Socket) {
-        let mut said = None;
-        while let Some((place, accepted)) = self.next(&socket, &mut said).await {
+        while let Some((place, accepted)) = self.next(&socket).await {
             let this = Arc::clone(&self);
             self.connections.spawn(async move {
                 let _place = place;
@@ -91,15 +92,16 @@ impl Listener {
         }
     }
 
-    async fn next(&self, socket: &Socket, said: &mut Option<Instant>) -> Option<(Place, Accepted)> {
+    async fn next(&self, socket: &Socket) -> Option<(Place, Accepted)> {
         let accept = async {
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             loop {
                 match socket.accept().await {
                     Ok((stream, _)) if self.leaves_descriptors && !descriptors::is_clients(stream.descriptor()) => {
-                        if is_to_be_said(said) {
+                        if let Some(times) = self.closed.happened() {
                             tracing::error!(
                                 fault = "host",
+                                times,
                                 "connections are closed at once: three quarters of the file descriptors are in use; raise \
                                  their limit (`ulimit -n`, `LimitNOFILE`), or lower `connections_max` in [server]"
                             );
@@ -113,8 +115,8 @@ impl Listener {
                     }
                     Err(error) if is_the_clients(&error) => {}
                     Err(error) => {
-                        if is_to_be_said(said) {
-                            tracing::error!(fault = "host", %error, "connections wait: none can be accepted");
+                        if let Some(times) = self.waiting.happened() {
+                            tracing::error!(fault = "host", times, %error, "connections wait: none can be accepted");
                         }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
@@ -152,14 +154,6 @@ impl Listener {
             tracing::debug!(%error, "connection ended");
         }
     }
-}
-
-fn is_to_be_said(said: &mut Option<Instant>) -> bool {
-    let is = said.is_none_or(|at| at.elapsed() >= SAID_EVERY);
-    if is {
-        *said = Some(Instant::now());
-    }
-    is
 }
 
 /// Errors that say that one connection was gone before it was accepted.

@@ -2,16 +2,17 @@
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// JSON-RPC's codes (specification 2.0, section 5.1).
-pub(super) const PARSE_ERROR: i32 = -32700;
-pub(super) const INVALID_REQUEST: i32 = -32600;
-pub(super) const INTERNAL_ERROR: i32 = -32603;
+use crate::errors::json_rpc;
+pub(super) use crate::errors::json_rpc::{INTERNAL_ERROR, INVALID_REQUEST};
 
 /// A JSON-RPC error; `id` is null where the request's is not known.
 pub(super) fn error(status: StatusCode, code: i32, id: Value, message: &str) -> Response {
-    let body = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } });
+    with_body(status, &json_rpc::error(code, id, message))
+}
+
+fn with_body(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -31,21 +32,14 @@ pub(super) fn too_deep(depth_max: usize) -> Response {
     error(StatusCode::BAD_REQUEST, INVALID_REQUEST, Value::Null, &message)
 }
 
-/// The body is no JSON-RPC message: says whether it is not even JSON, and whose request it was.
+/// The body is no JSON-RPC message.
 pub(super) fn malformed(body: &[u8]) -> Response {
-    match serde_json::from_slice::<Value>(body) {
-        Err(problem) => {
-            let message = format!("Parse error: the body is not JSON ({problem})");
-            error(StatusCode::BAD_REQUEST, PARSE_ERROR, Value::Null, &message)
-        }
-        Ok(value) => {
-            let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or(Value::Null);
-            let message = if value.is_array() {
-                "Invalid Request: batches are not supported, send one message"
-            } else {
-                "Invalid Request: the body is not a JSON-RPC 2.0 request, notification or response"
-            };
-            error(StatusCode::BAD_REQUEST, INVALID_REQUEST, id, message)
-        }
-    }
+    with_body(StatusCode::BAD_REQUEST, &json_rpc::malformed(body))
+}
+
+/// The session has a request of this id under way.
+pub(super) fn id_in_use(body: &[u8]) -> Response {
+    let id = serde_json::from_slice(body).map_or(Value::Null, |message| json_rpc::id_of(&message));
+    let message = "Invalid Request: a request with this id is under way in the session";
+    error(StatusCode::BAD_REQUEST, INVALID_REQUEST, id, message)
 }

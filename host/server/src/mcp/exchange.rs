@@ -7,27 +7,39 @@ use std::{
 };
 
 use rmcp::{RoleServer, service::RequestContext};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::{Callers, KnownCaller};
+
+/// A request's places among its caller's and its tenant's.
+pub(crate) type Share = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// What the HTTP request of a message knows, and learns, of a call: it travels with the message to the
 /// handler, which for the older revisions runs in the session and not in the request.
 pub(crate) struct HttpSide {
     callers: Arc<Callers>,
     scopes: Arc<BTreeSet<String>>,
+    /// In a session, a call goes on without the client that sent it, and its message takes up room for as long.
+    _share: Share,
     /// Set by a call that was refused for now.
     pub(crate) retry_after: OnceLock<Duration>,
 }
 
 impl HttpSide {
-    pub(crate) fn new(callers: Arc<Callers>, scopes: Arc<BTreeSet<String>>) -> Arc<Self> {
-        Arc::new(Self { callers, scopes, retry_after: OnceLock::new() })
+    pub(crate) fn new(callers: Arc<Callers>, scopes: Arc<BTreeSet<String>>, share: Share) -> Arc<Self> {
+        Arc::new(Self { callers, scopes, _share: share, retry_after: OnceLock::new() })
     }
 
     /// Of the message that `context` belongs to. `None` over stdio.
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
         let parts = context.extensions.get::<http::request::Parts>()?;
         parts.extensions.get::<Arc<Self>>().map(Arc::as_ref)
+    }
+
+    /// The session that a message came in, which is its owner's alone: whoever reads the id can do nothing with it.
+    pub(super) fn session_of(context: &RequestContext<RoleServer>) -> Option<&str> {
+        let parts = context.extensions.get::<http::request::Parts>()?;
+        parts.headers.get("mcp-session-id")?.to_str().ok()
     }
 
     /// All scopes that a request, or a call of `tool`, needs, if the request's token lacks one of them.
@@ -43,6 +55,8 @@ pub(crate) enum Trouble {
     SessionsFull,
     /// The session ended while the request was on its way to it.
     SessionGone,
+    /// The session has a request of this id under way.
+    IdInUse,
 }
 
 /// One HTTP request and its answer. The library hands neither the caller to the session manager nor

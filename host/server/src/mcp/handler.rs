@@ -45,8 +45,8 @@ const VERSIONS: &[ProtocolVersion] =
 const METHODS: &[&str] = &["initialize", "ping", "server/discover", "subscriptions/listen", "tools/call", "tools/list"];
 /// What metrics call all methods that this server does not have, as OpenTelemetry's conventions do.
 const OTHER: &str = "_OTHER";
-/// Characters of an unknown tool's name that are logged.
-const TOOL_NAME_LOGGED_MAX: usize = 64;
+/// Characters of what a client made up, a tool's name or an id, that are logged and traced.
+const CLIENTS_WORDS_MAX: usize = 64;
 
 /// Answers one request of the newer revision, or one session of the older ones, or all of stdio:
 /// always as one caller.
@@ -85,7 +85,7 @@ impl McpHandler {
             biased;
             () = context.ct.cancelled() => None,
             // Without an answer the library would leave the client waiting for ever.
-            outcome = AssertUnwindSafe(self.run(request, context, tool.is_some(), request_id.clone(), report)).catch_unwind() => {
+            outcome = AssertUnwindSafe(self.run(request, context, tool, request_id.clone(), report)).catch_unwind() => {
                 Some(outcome.unwrap_or(Err(Failure::Panicked)))
             }
         };
@@ -111,18 +111,19 @@ impl McpHandler {
         &self,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        exists: bool,
+        tool: Option<Arc<ToolInfo>>,
         request_id: String,
         report: CallReport,
     ) -> Result<ToolOutput, Failure> {
         if self.shared.stopping.is_cancelled() {
             return Err(Failure::Stopping);
         }
-        self.admit(&request.name, exists, context)?;
+        let tool = self.admit(&request.name, tool, context)?;
         let _turn = self.turn().await?;
         let invocation = Invocation {
             caller: Arc::clone(&self.known.caller),
             tool: request.name.into_owned(),
+            plugin: Some(tool.plugin.clone()),
             arguments: request.arguments.unwrap_or_default(),
             request_id,
             progress: None,
@@ -165,22 +166,25 @@ impl McpHandler {
         answer
     }
 
-    /// Whether the tenant may make a call now, and the caller may make this one.
-    fn admit(&self, tool: &str, exists: bool, context: &RequestContext<RoleServer>) -> Result<(), Failure> {
+    /// Whether the tenant may make a call now, and the caller may make this one, of `tool` if it is there.
+    fn admit(
+        &self,
+        name: &str,
+        tool: Option<Arc<ToolInfo>>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Arc<ToolInfo>, Failure> {
         let http = HttpSide::of(context);
         if let Err(exhausted) = self.known.tenant.take_call() {
             // The first to come, of one.
             let _ = http.map(|http| http.retry_after.set(exhausted.retry_after));
             return Err(Failure::Exhausted(exhausted));
         }
-        if !exists {
-            return Err(Failure::Call(CallError::UnknownTool));
-        }
+        let tool = tool.ok_or(Failure::Call(CallError::UnknownTool))?;
         // The endpoint has looked at the same, to answer in HTTP's words; this is the one that counts,
         // because it looks at the message as it was understood.
-        match http.and_then(|http| http.lacking(Some(tool))) {
+        match http.and_then(|http| http.lacking(Some(name))) {
             Some(needed) => Err(Failure::Scope(needed.join(" "))),
-            None => Ok(()),
+            None => Ok(tool),
         }
     }
 
@@ -211,7 +215,13 @@ fn success(ToolOutput { structured, text }: ToolOutput) -> CallToolResult {
 
 /// The span of a call for traces, beneath the client's own where it has sent one. A name that a client made
 /// up is no name of a span.
-fn traced(tool: Option<&ToolInfo>, request_id: &str, operation: &Operation, parent: &Context) -> Span {
+fn traced(
+    tool: Option<&ToolInfo>,
+    request_id: &str,
+    operation: &Operation,
+    parent: &Context,
+    context: &RequestContext<RoleServer>,
+) -> Span {
     let span = tracing::trace_span!(
         target: TRACE,
         "tools/call",
@@ -220,6 +230,9 @@ fn traced(tool: Option<&ToolInfo>, request_id: &str, operation: &Operation, pare
         otel.status_code = Empty,
         mcp.method.name = "tools/call",
         mcp.protocol.version = operation.version(),
+        // Without a session the header is whatever the client has made up.
+        mcp.session.id = HttpSide::session_of(context).filter(|_| !is_modern(context)),
+        jsonrpc.request.id = start_of(&context.id.to_string()),
         network.transport = operation.transport(),
         gen_ai.operation.name = "execute_tool",
         gen_ai.tool.name = tool.map(|tool| tool.name.as_str()),
@@ -249,8 +262,9 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
-fn logged(name: &str) -> &str {
-    name.char_indices().nth(TOOL_NAME_LOGGED_MAX).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
+/// As much as is logged and traced of what a client made up.
+fn start_of(text: &str) -> &str {
+    text.char_indices().nth(CLIENTS_WORDS_MAX).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 /// Methods of the protocol that this server does not have: answered as the library would, and counted.
@@ -332,14 +346,14 @@ impl ServerHandler for McpHandler {
         let tool = self.shared.tool(&self.known, &request.name);
         let mut operation = self.begin("tools/call", tool.clone(), &context);
         let parent = parent_of(&context);
-        let traced = traced(tool.as_deref(), &request_id, &operation, &parent);
+        let traced = traced(tool.as_deref(), &request_id, &operation, &parent, &context);
         // At the level of errors, so that the ids stand in every line of whatever level is logged.
         let span = tracing::error_span!(
             "call",
             request_id,
             trace_id = trace_id(&traced, &parent),
             caller = &*self.known.name,
-            tool = logged(&request.name),
+            tool = start_of(&request.name),
             duration_ms = Empty,
         );
         let answered = self.answer_call(request, &context, tool, request_id, &mut operation);

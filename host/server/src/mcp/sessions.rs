@@ -6,7 +6,7 @@ use std::{
 
 use futures::Stream;
 use rmcp::{
-    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage},
     transport::streamable_http_server::{
         SessionId, SessionManager,
         session::{
@@ -18,8 +18,15 @@ use rmcp::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Exchange, Trouble};
-use crate::{auth::KnownCaller, config::ServerConfig};
+use super::{
+    Exchange, Trouble,
+    ids::{Ids, UntilEnd},
+};
+use crate::{
+    auth::KnownCaller,
+    config::ServerConfig,
+    telemetry::{Metrics, Session},
+};
 
 /// The sessions of the older revisions, each bound to the caller that opened it.
 ///
@@ -32,6 +39,7 @@ pub(crate) struct OwnedSessions {
     owned: Mutex<HashMap<SessionId, Owned>>,
     sessions_max: usize,
     per_caller_max: usize,
+    metrics: Metrics,
 }
 
 struct Owned {
@@ -40,6 +48,8 @@ struct Owned {
     /// As [`KnownCaller::gone`].
     gone: CancellationToken,
     used: Instant,
+    ids: Ids,
+    _timed: Session,
 }
 
 /// Why a session operation failed. The texts are ours: the library sends them to clients.
@@ -49,6 +59,8 @@ pub(crate) enum SessionFailure {
     Full,
     #[error("no such session")]
     Unknown,
+    #[error("a request with this id is under way")]
+    IdInUse,
     #[error("the session failed")]
     Inner(#[source] LocalSessionManagerError),
 }
@@ -69,7 +81,7 @@ impl SessionFailure {
 }
 
 impl OwnedSessions {
-    pub(crate) fn new(config: &ServerConfig) -> Self {
+    pub(crate) fn new(config: &ServerConfig, metrics: Metrics) -> Self {
         let mut inner = LocalSessionManager::default();
         inner.session_config.keep_alive = Some(Duration::from_secs(config.session_idle_timeout_s));
         Self {
@@ -77,6 +89,7 @@ impl OwnedSessions {
             owned: Mutex::new(HashMap::new()),
             sessions_max: config.sessions_max,
             per_caller_max: config.sessions_per_caller_max,
+            metrics,
         }
     }
 
@@ -86,25 +99,23 @@ impl OwnedSessions {
 
     /// Whether the caller of the request that runs here owns the session; if so, the session is in use.
     fn is_own(&self, id: &SessionId) -> bool {
-        let Some(known) = Exchange::caller() else {
-            return false;
-        };
-        let mut owned = self.owned();
-        let Some(session) =
-            owned.get_mut(id).filter(|session| session.caller == known.id && !session.gone.is_cancelled())
-        else {
-            return false;
-        };
-        session.used = Instant::now();
-        true
+        self.own_ids(id).is_some()
     }
 
-    fn check_own(&self, id: &SessionId) -> Result<(), SessionFailure> {
-        if self.is_own(id) {
-            return Ok(());
-        }
-        Exchange::note(Trouble::SessionGone);
-        Err(SessionFailure::Unknown)
+    /// The ids in use, if the session is the caller's own.
+    fn own_ids(&self, id: &SessionId) -> Option<Ids> {
+        let known = Exchange::caller()?;
+        let mut owned = self.owned();
+        let session = owned.get_mut(id).filter(|session| session.caller == known.id && !session.gone.is_cancelled())?;
+        session.used = Instant::now();
+        Some(session.ids.clone())
+    }
+
+    fn check_own(&self, id: &SessionId) -> Result<Ids, SessionFailure> {
+        self.own_ids(id).ok_or_else(|| {
+            Exchange::note(Trouble::SessionGone);
+            SessionFailure::Unknown
+        })
     }
 
     /// Enters a new session. Returns the one that makes room for it, if the caller has its fill: many
@@ -129,7 +140,8 @@ impl OwnedSessions {
             owned.remove(oldest);
         }
         let (caller, tenant, gone) = (Arc::clone(&known.id), Arc::clone(tenant), known.gone.clone());
-        let session = Owned { caller, tenant, gone, used: Instant::now() };
+        let (used, ids, _timed) = (Instant::now(), Ids::default(), self.metrics.session("tcp"));
+        let session = Owned { caller, tenant, gone, used, ids, _timed };
         owned.insert(Arc::clone(id), session);
         Ok(oldest)
     }
@@ -204,10 +216,19 @@ impl SessionManager for OwnedSessions {
     async fn create_stream(
         &self,
         id: &SessionId,
-        message: ClientJsonRpcMessage,
+        mut message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.check_own(id)?;
-        self.inner.create_stream(id, message).await.map_err(SessionFailure::inner)
+        let ids = self.check_own(id)?;
+        // The library asks for a stream for requests alone.
+        let ClientJsonRpcMessage::Request(request) = &mut message else { return Err(SessionFailure::Unknown) };
+        let Some(used) = ids.take(&request.id) else {
+            Exchange::note(Trouble::IdInUse);
+            return Err(SessionFailure::IdInUse);
+        };
+        // A handler that was cancelled answers all the same, later: to nobody, as long as no other has the id.
+        request.request.extensions_mut().insert(Arc::clone(&used));
+        let stream = self.inner.create_stream(id, message).await.map_err(SessionFailure::inner)?;
+        Ok(UntilEnd::new(stream, used))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {

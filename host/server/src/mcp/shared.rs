@@ -12,6 +12,8 @@ use crate::{
     audit::Audit, auth::KnownCaller, config::ServerConfig, telemetry::Metrics, tenants::FairQueue, tools::Tools,
 };
 
+/// Time that calls that were cancelled get to notice.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 /// The key under which revision 2026-07-28 wants to see the server in every result's `_meta`.
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -94,6 +96,14 @@ impl Shared {
     /// The tool named `name`, if the caller and its tenant may see it.
     pub(crate) fn tool(&self, known: &KnownCaller, name: &str) -> Option<Arc<ToolInfo>> {
         self.tools.tool(&known.caller, name).filter(|info| known.tenant.sees(info))
+    }
+
+    /// Waits until calls that were cancelled have ended, and are on record.
+    pub(crate) async fn calls_have_ended(&self) {
+        self.busy.close();
+        if tokio::time::timeout(LAST_CALLS, self.busy.wait()).await.is_err() {
+            tracing::error!(fault = "host", calls = self.busy.len(), "calls that were cancelled have not ended");
+        }
     }
 
     /// The version of the tool list.

@@ -1,14 +1,14 @@
+mod lines;
+
 use std::{sync::Arc, time::Duration};
 
-use rmcp::{
-    service::serve_server_with_ct,
-    transport::{async_rw::AsyncRwTransport, io::stdio_pipes},
-};
+use rmcp::{service::serve_server_with_ct, transport::io::stdio_pipes};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{McpHandler, Shared};
 use crate::{auth::KnownCaller, config::ServerConfig};
+use lines::Lines;
 
 /// Serves one client on standard input and output, as `known`, until the client closes its end or
 /// `stop` is cancelled; then calls have `shutdown_grace_s` to finish.
@@ -30,7 +30,7 @@ pub(crate) async fn serve_on(
     known: Arc<KnownCaller>,
     stop: CancellationToken,
 ) {
-    let transport = AsyncRwTransport::new_server(input, output).with_max_line_length(config.body_bytes_max);
+    let transport = Lines::new(input, output, config.body_bytes_max);
     let handler = McpHandler::new(Arc::clone(&shared), known);
     // Not `stop` itself: it would cancel the calls under way at once.
     let end = CancellationToken::new();
@@ -42,6 +42,7 @@ pub(crate) async fn serve_on(
         tracing::info!("the client left before it had said anything");
         return;
     };
+    let _session = shared.metrics.session("pipe");
     let mut client = std::pin::pin!(service.waiting());
     tokio::select! {
         _ = &mut client => {}
@@ -57,6 +58,7 @@ pub(crate) async fn serve_on(
         }
     }
     shared.stopping.cancel();
+    shared.calls_have_ended().await;
 }
 
 #[cfg(test)]
@@ -102,10 +104,38 @@ mod tests {
             async || serde_json::from_str::<Value>(&replies.next_line().await.expect("a line").expect("one more"));
         let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } } });
-        // Neither rubbish nor a line that is too long ends the conversation.
-        let long = "x".repeat(2000);
-        requests.write_all(format!("{initialize}\nrubbish\n{long}\n").as_bytes()).await.expect("sent");
+        requests.write_all(format!("rubbish\n{initialize}\n").as_bytes()).await.expect("sent");
+        let is_answered = |reply: Value, code: i32, id: Value| {
+            assert_eq!((&reply["error"]["code"], reply.get("id")), (&json!(code), Some(&id)), "{reply}");
+        };
+        is_answered(next().await.expect("JSON"), -32700, Value::Null);
         assert_eq!(next().await.expect("JSON")["result"]["serverInfo"]["name"], "stockade");
+        // Nothing that is no message ends the conversation, and what is no notification is answered.
+        let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        let just_the_limit = format!("{initialized}{}", " ".repeat(1000 - initialized.len()));
+        let (long, much_longer) = ("x".repeat(1001), "[".repeat(100_000));
+        let lines = [
+            just_the_limit.as_str(),
+            "\u{feff}\r",
+            "{",
+            long.as_str(),
+            much_longer.as_str(),
+            "[]",
+            r#"{"jsonrpc":"2.0","id":9,"method":5}"#,
+            r#"{"jsonrpc":"1.0","method":"another/protocol"}"#,
+            "the last",
+        ];
+        requests.write_all(format!("{}\n", lines.join("\n")).as_bytes()).await.expect("sent");
+        for (code, id) in [
+            (-32700, Value::Null),
+            (-32600, Value::Null),
+            (-32600, Value::Null),
+            (-32600, Value::Null),
+            (-32600, json!(9)),
+            (-32700, Value::Null),
+        ] {
+            is_answered(next().await.expect("JSON"), code, id);
+        }
         let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": { "name": "waits" } });
         requests.write_all(format!("{call}\n").as_bytes()).await.expect("sent");
         begun.acquire().await.expect("open").forget();

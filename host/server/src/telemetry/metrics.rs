@@ -10,8 +10,10 @@ mod instruments;
 mod names;
 mod readings;
 mod replicas;
+mod session;
 
 pub(crate) use call::{Ended, Operation};
+pub(crate) use session::Session;
 
 use std::sync::{Arc, Weak};
 

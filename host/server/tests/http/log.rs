@@ -148,3 +148,18 @@ async fn a_name_that_a_client_made_up_is_cut_and_stays_in_its_line() {
     let line = text.lines().find(|line| line.contains("UNKNOWN_TOOL")).expect("a line");
     assert!(line.contains("no_such_tool\\n") && !line.contains(&"x".repeat(100)), "{line}");
 }
+
+#[tokio::test]
+async fn strangers_do_not_fill_the_log() {
+    let text = logged(LogFormat::Json, async |server: &TestServer| {
+        for _ in 0..50 {
+            let response = server.client("wrong-token").modern("tools/list", json!({})).send().await.expect("a reply");
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        }
+    })
+    .await;
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let told: Vec<_> = lines.filter(|line| line["level"] == "INFO" && line["reason"].is_string()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["times"], 1);
+}

@@ -36,6 +36,16 @@ async fn a_call_that_does_not_end_is_cut_off_after_the_grace() {
 }
 
 #[tokio::test]
+async fn a_session_call_without_a_connection_has_ended_when_the_server_has() {
+    let server = TestServer::with(|config| config.shutdown_grace_s = 1).await;
+    let session = server.north().session().await;
+    let tools = server.tools.clone();
+    crate::sessions::call_and_leave(&server, &session).await;
+    server.running.shutdown().await;
+    assert_eq!(tools.dropped.available_permits(), 1, "what is recorded of it is recorded");
+}
+
+#[tokio::test]
 async fn streams_end_without_waiting_for_the_grace() {
     // So long that to wait for it is to hang.
     let server = TestServer::with(|config| config.shutdown_grace_s = 3_600).await;

@@ -53,12 +53,13 @@ impl StubTools {
     }
 
     async fn run(&self, invocation: Invocation) -> Result<ToolOutput, CallError> {
-        let Invocation { caller, tool, arguments, request_id, progress, report } = invocation;
+        let Invocation { caller, tool, arguments, request_id, progress, report, .. } = invocation;
         let structured = match tool.as_str() {
             "echo" => {
                 drop(progress);
-                let rows = arguments.get("rows").and_then(Value::as_u64).unwrap_or(0);
-                report.ended(Used { rows, ..Used::default() });
+                let number = |key| arguments.get(key).and_then(Value::as_u64).unwrap_or(0);
+                let (rows, cpu) = (number("rows"), Duration::from_millis(number("cpu_ms")));
+                report.ended(Used { rows, cpu, ..Used::default() });
                 tokio::task::yield_now().await;
                 arguments
             }

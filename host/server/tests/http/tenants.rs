@@ -88,6 +88,20 @@ async fn beyond_the_rows_of_a_day_the_next_call_is_refused() {
 }
 
 #[tokio::test]
+async fn beyond_the_cpu_time_of_a_day_the_next_call_is_refused() {
+    let server = server("[acme]\ncpu_s_per_day_max = 2", |_| {}).await;
+    for cpu_ms in [1_999, 1] {
+        assert_eq!(server.north().call("echo", json!({ "cpu_ms": cpu_ms })).await["result"]["isError"], false);
+    }
+    let request = server.south().modern("tools/call", json!({ "name": "echo", "arguments": {} }));
+    let response = request.send().await.expect("a reply");
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    let after: u64 = response.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
+    assert!((1..=86_400).contains(&after), "{after}");
+    assert_eq!(server.client("token-west").call("echo", json!({ "cpu_ms": 9_000 })).await["result"]["isError"], false);
+}
+
+#[tokio::test]
 async fn a_tenants_calls_wait_for_its_own_places_alone() {
     let server = server("[acme]\ncalls_max = 1", |config| config.call_queue_timeout_ms = 50).await;
     let client = server.north();

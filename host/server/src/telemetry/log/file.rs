@@ -10,18 +10,15 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use super::rolling::Rolling;
-use crate::config::ConfigError;
+use crate::{config::ConfigError, telemetry::Seldom};
 
 /// Lines that wait for the disk; further ones are lost.
 const QUEUE_MAX: usize = 16_384;
-/// Standard error hears of a file that cannot be written, no more often than this.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The file. Dropped, it writes what waits.
 pub struct LogFile {
@@ -47,7 +44,7 @@ impl LogFile {
 
     fn over(file: impl Write + Send + 'static) -> Self {
         let unwritten = Arc::new(AtomicU64::new(0));
-        let counting = Counting { file, unwritten: Arc::clone(&unwritten), told: None };
+        let counting = Counting { file, unwritten: Arc::clone(&unwritten), told: Seldom::default() };
         let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_MAX).thread_name("log");
         let (writer, thread) = builder.finish(counting);
         Self { writer, unwritten, _thread: thread }
@@ -80,18 +77,17 @@ impl Losses {
 struct Counting<W> {
     file: W,
     unwritten: Arc<AtomicU64>,
-    told: Option<Instant>,
+    told: Seldom,
 }
 
 impl<W: Write> Write for Counting<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A part of a line would join the next one's.
+        // All of a line: a part of one would join the next one's.
         match self.file.write_all(line) {
             Ok(()) => Ok(line.len()),
             Err(error) => {
                 self.unwritten.fetch_add(1, Ordering::Relaxed);
-                if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-                    self.told = Some(Instant::now());
+                if self.told.happened().is_some() {
                     let _ = writeln!(io::stderr(), "stockade: the log file cannot be written, lines are lost: {error}");
                 }
                 Err(error)

@@ -5,6 +5,8 @@ use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 /// The conventions' bounds begin at 10 ms; a plugin that asks nobody is done in a tenth of one.
 const DURATION_S: [f64; 18] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+/// From clients that ask one thing to those that stay for a day.
+const SESSION_S: [f64; 10] = [0.1, 1.0, 10.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0];
 /// 64 KiB, a page of WebAssembly, to 1 GiB.
 const MEMORY_BYTES: [f64; 8] =
     [65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0, 268_435_456.0, 1_073_741_824.0];
@@ -42,6 +44,7 @@ pub(super) mod key {
 
 pub(super) struct Instruments {
     pub(super) duration: Histogram<f64>,
+    pub(super) session_duration: Histogram<f64>,
     pub(super) active: UpDownCounter<i64>,
     pub(super) errors: Counter<u64>,
     pub(super) limits: Counter<u64>,
@@ -70,6 +73,12 @@ impl Instruments {
                 .with_unit("s")
                 .with_description("Time from a request to its answer, as the server sees it.")
                 .with_boundaries(DURATION_S.to_vec())
+                .build(),
+            session_duration: meter
+                .f64_histogram("mcp.server.session.duration")
+                .with_unit("s")
+                .with_description("Time from a session's beginning to its end.")
+                .with_boundaries(SESSION_S.to_vec())
                 .build(),
             active: meter
                 .i64_up_down_counter("stockade.calls.active")
