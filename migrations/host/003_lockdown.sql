@@ -8,15 +8,15 @@ SELECT p.oid::regprocedure AS routine
 FROM pg_catalog.pg_proc AS p
 WHERE p.pronamespace = 'pg_catalog'::regnamespace
   AND (
-      -- settings outlive the statement; a later one could believe them
-      p.proname = 'set_config'
+      -- settings outlive the statement; a later one could believe them, or the numbers that follow from a seed
+      p.proname IN ('set_config', 'setseed')
       -- locks and notifications outlive the transaction, or reach other sessions
       OR p.proname ~ '^pg_(try_)?advisory_'
       OR p.proname IN ('pg_notify', 'pg_export_snapshot', 'pg_logical_emit_message')
       OR p.proname IN ('pg_terminate_backend', 'pg_cancel_backend')
       OR p.proname ~ '^pg_sleep'
       -- SQL given as text: no parser sees it
-      OR p.proname IN ('ts_stat', 'pg_get_multixact_members')
+      OR p.proname = 'ts_stat'
       OR (p.proname = 'ts_rewrite' AND p.pronargs = 2)
       OR p.proname ~ '^(query|table|cursor|schema|database)_to_xml'
       -- large objects and files
@@ -29,7 +29,7 @@ WHERE p.pronamespace = 'pg_catalog'::regnamespace
                        'pg_isolation_test_session_is_blocked', 'pg_show_all_settings',
                        'pg_prepared_statement', 'pg_prepared_xact', 'pg_cursor', 'pg_listening_channels',
                        'pg_notification_queue_usage', 'pg_xact_commit_timestamp', 'pg_xact_commit_timestamp_origin',
-                       'pg_last_committed_xact', 'pg_sequence_last_value', 'pg_get_wal_summarizer_state', 'currtid2')
+                       'pg_last_committed_xact', 'pg_get_multixact_members', 'pg_sequence_last_value', 'pg_get_wal_summarizer_state', 'currtid2')
       -- would assign a transaction id, in a transaction that must stay read-only
       OR p.proname IN ('pg_current_xact_id', 'txid_current')
   );

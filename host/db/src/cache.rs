@@ -127,6 +127,11 @@ impl QueryCache {
         versions
     }
 
+    /// The version of the database's definitions, where it is known.
+    pub(crate) fn definitions(&self) -> Option<String> {
+        self.versions.of(&[]).and_then(|versions| versions.into_iter().next()).map(|(_, version)| version)
+    }
+
     /// Never longer than the operator allows, in seconds.
     pub(crate) fn ttl_s(&self, asked: u32) -> u32 {
         asked.min(self.ttl_s_max.load(Ordering::Relaxed))

@@ -232,8 +232,13 @@ impl Database {
         &self.inner.collections
     }
 
-    /// The guard's verdict on a plugin's statement, and where its text ends, in bytes.
-    pub(crate) async fn admit(&self, sql: &str, parameters: usize, limits: &SessionLimits) -> Result<usize, DbError> {
+    /// The guard's verdict on a plugin's statement, and the text that goes to the server in its place.
+    pub(crate) async fn admit(
+        &self,
+        sql: &str,
+        parameters: usize,
+        limits: &SessionLimits,
+    ) -> Result<Arc<str>, DbError> {
         let analysis = self.analysis(sql)?;
         if analysis.parameters != parameters {
             return Err(DbError::rejected(
@@ -251,7 +256,7 @@ impl Database {
         } else {
             verdict?;
         }
-        Ok(analysis.end)
+        Ok(Arc::clone(&analysis.text))
     }
 
     /// The relations that decide the statement's result, or none where something else does too.
@@ -275,6 +280,8 @@ impl Database {
             analyses.clear();
         }
         analyses.insert(sql.to_owned(), Arc::clone(&analysis));
+        // From here on it is known by the text that goes to the server.
+        analyses.insert(analysis.text.to_string(), Arc::clone(&analysis));
         Ok(analysis)
     }
 

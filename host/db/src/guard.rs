@@ -3,23 +3,26 @@
 //! the reader role and the signed context hold when everything here is wrong.
 //!
 //! Reading ([`analyse`]) depends on the text alone; what it names is then held against the plugin's
-//! grants ([`grants`]). Nothing is judged by matching text, and what the walk does not know it refuses.
+//! grants ([`grants`]). Nothing is judged by matching text, and what the walk does not know it refuses. What
+//! goes on to PostgreSQL is what was read, token by token, not what was given ([`spelling`]).
 use sqlparser::ast::{Statement, Visit};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::DbError;
 use crate::scope::SqlScope;
 
+mod columns;
 mod fingerprint;
 mod functions;
 mod grants;
 mod names;
 mod repeatable;
+mod spelling;
 mod types;
 mod walk;
 
@@ -49,14 +52,20 @@ pub(crate) struct Analysis {
     pub(crate) types: Vec<Name>,
     /// Operators are named here only when written with a schema.
     pub(crate) operators: Vec<Name>,
+    /// Those that are written without one.
+    pub(crate) signs: Vec<String>,
+    /// `t.name`, where PostgreSQL calls `name(t)` on a row of `t` that has no such column.
+    pub(crate) of_rows: Vec<String>,
+    /// The same, where `t` is a function in FROM: a row of it may be a bare value.
+    pub(crate) of_values: Vec<String>,
     /// The highest `$n`.
     pub(crate) parameters: usize,
-    /// Where the statement's text ends, in bytes: before the semicolons that people write behind it.
-    pub(crate) end: usize,
+    /// The statement in the spelling that goes to PostgreSQL, without a semicolon.
+    pub(crate) text: Arc<str>,
     /// The statement without its values.
     pub(crate) fingerprint: Arc<Fingerprint>,
-    /// A literal that PostgreSQL may read as the present moment: `'today'::date`.
-    pub(crate) clock_words: bool,
+    /// Chance decides, or the clock may: TABLESAMPLE, `'today'::date`.
+    pub(crate) unrepeatable: bool,
 }
 
 /// The guard's verdict on a statement where the database has no names but those of the statement's own
@@ -88,59 +97,43 @@ pub(crate) fn analyse(sql: &str) -> Result<Analysis, DbError> {
 }
 
 fn analyse_here(sql: &str) -> Result<Analysis, DbError> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|error| syntax(&ParserError::from(error)))?;
-    let table_commands = tokens.iter().any(is_table_keyword);
-    let end = end_of_first(sql, &tokens);
+    let (text, tokens) = spelling::plain(sql)?;
+    if text.is_empty() {
+        return Err(DbError::rejected("SQL_EMPTY", "the statement is empty, expected one query"));
+    }
     let fingerprint = Arc::new(Fingerprint::of(&tokens));
+    let signs = tokens.iter().filter_map(|token| spelling::operator(&token.token)).collect();
     // An identifier or a keyword is no literal; every other token with such a word in it may be one.
     let clock_words =
         tokens.iter().any(|token| !matches!(token.token, Token::Word(_)) && names_a_moment(&token.token.to_string()));
-    let statements = match parse(tokens.clone()) {
-        Ok(statements) if !table_commands || !matches!(statements.as_slice(), [Statement::Query(_)]) => statements,
+    let table_commands = tokens.iter().any(is_table_keyword);
+    let statement = match parse(tokens.clone()) {
+        Ok(statement) if !table_commands || !matches!(statement, Statement::Query(_)) => statement,
         Err(error) if !table_commands => return Err(syntax(&error)),
         _ => parse(spell_out_table(tokens)).map_err(|error| syntax(&error))?,
-    };
-    let statement = match statements.as_slice() {
-        [] => return Err(DbError::rejected("SQL_EMPTY", "the statement is empty, expected one query")),
-        [statement] => statement,
-        several => {
-            return Err(DbError::rejected(
-                "SQL_SEVERAL_STATEMENTS",
-                format!("found {} statements, expected one; run several with query-all", several.len()),
-            ));
-        }
     };
     if !matches!(statement, Statement::Query(_)) {
         return Err(not_a_query());
     }
     let mut walk = walk::Walk::default();
-    match statement.visit(&mut walk) {
-        ControlFlow::Continue(()) => Ok(Analysis { end, fingerprint, clock_words, ..walk.finish() }),
-        ControlFlow::Break(error) => Err(error),
+    if let ControlFlow::Break(error) = statement.visit(&mut walk) {
+        return Err(error);
     }
+    let found = walk.finish();
+    let unrepeatable = found.unrepeatable || clock_words;
+    Ok(Analysis { signs, text: text.into(), fingerprint, unrepeatable, ..found })
 }
 
-/// Where the first semicolon stands, in bytes; the text's length where there is none. The tokenizer
-/// counts characters, line by line.
-fn end_of_first(sql: &str, tokens: &[TokenWithSpan]) -> usize {
-    let Some(semicolon) = tokens.iter().find(|token| token.token == Token::SemiColon) else { return sql.len() };
-    let (mut line, mut column) = (1, 1);
-    for (at, character) in sql.char_indices() {
-        if (line, column) == (semicolon.span.start.line, semicolon.span.start.column) {
-            return at;
-        }
-        (line, column) = if character == '\n' { (line + 1, 1) } else { (line, column + 1) };
+/// The tokens' one statement. The parser's own way to read several stops at a word END, and what is behind
+/// it would be seen by nobody: `SELECT 1 end, …` has a column of that name.
+fn parse(tokens: Vec<TokenWithSpan>) -> Result<Statement, ParserError> {
+    let mut parser =
+        Parser::new(&PostgreSqlDialect {}).with_recursion_limit(SQL_NESTING_MAX).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement()?;
+    match parser.peek_token().token {
+        Token::EOF => Ok(statement),
+        found => Err(ParserError::ParserError(format!("expected the end of the statement, found {found}"))),
     }
-    sql.len()
-}
-
-fn parse(tokens: Vec<TokenWithSpan>) -> Result<Vec<Statement>, ParserError> {
-    Parser::new(&PostgreSqlDialect {})
-        .with_recursion_limit(SQL_NESTING_MAX)
-        .with_tokens_with_locations(tokens)
-        .parse_statements()
 }
 
 /// `TABLE x` is `SELECT * FROM x` (PostgreSQL's documentation of SELECT), and TABLE is reserved: in a

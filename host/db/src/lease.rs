@@ -98,8 +98,11 @@ impl Lease {
             Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
             Isolation::RepeatableRead => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
+        // SET in an application's function outlives its transaction. Behind a pooler, what would be reset is
+        // what the pooler has set for this client.
+        let anew = if database.inner.config.is_pooled() { "" } else { "RESET ALL; " };
         let begin = format!(
-            "{begin}; SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text"
+            "{anew}{begin}; SELECT pg_backend_pid(), (extract(epoch FROM transaction_timestamp()) * 1000000)::int8::text"
         );
         // Whoever would fail does not wait for it.
         node.breaker.check()?;
@@ -328,9 +331,9 @@ impl Drop for Lease {
 }
 
 /// Time-outs, the signed context, the path and the role, all for this transaction alone, and a planner
-/// that knows that a cursor's rows are all wanted. Strings end for the server where they end for the guard,
-/// whatever a role's or a database's own settings say. Made of numbers, base64url and identifiers that
-/// need no quoting. The role comes last: it may set nothing.
+/// that knows that a cursor's rows are all wanted. Times are in UTC, and strings end for the server where they
+/// end for the guard, whatever a role's or a database's own settings say. Made of numbers, base64url and
+/// identifiers that need no quoting. The role comes last: it may set nothing.
 fn prologue(
     database: &Database,
     identity: &Identity,
@@ -347,7 +350,7 @@ fn prologue(
     // A pooler closes the backend's connection when ours is closed; a backend at work looks for that.
     let watch = if config.is_pooled() { "SET LOCAL client_connection_check_interval = 500; " } else { "" };
     Ok(format!(
-        "{watch}SET LOCAL standard_conforming_strings = on; SET LOCAL cursor_tuple_fraction = 1; SET LOCAL jit = {}; SET LOCAL work_mem = {}; \
+        "{watch}SET LOCAL standard_conforming_strings = on; SET LOCAL TimeZone = 'UTC'; SET LOCAL cursor_tuple_fraction = 1; SET LOCAL jit = {}; SET LOCAL work_mem = {}; \
          SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL stockade.context = '{context}'; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
         if adjustable.jit { "on" } else { "off" },

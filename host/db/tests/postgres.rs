@@ -47,6 +47,8 @@ mod recall;
 mod replica;
 #[path = "postgres/search.rs"]
 mod search;
+#[path = "postgres/settings.rs"]
+mod settings;
 #[path = "postgres/share.rs"]
 mod share;
 #[path = "postgres/types.rs"]

@@ -1,4 +1,4 @@
-//! The versions of watched tables, as the database tells of them (`migrations/host/005_versions.sql`).
+//! The versions of watched tables, as the database tells of them (`migrations/host/006_versions.sql`).
 //!
 //! Whoever asks a question takes the versions before its statement begins. What commits later shows under a
 //! later version, so a result is never kept for a state that it has not seen. While the host does not hear

@@ -20,6 +20,14 @@ const NAMES: &str = "
                        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
                          AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'vector')
     UNION ALL
+    SELECT DISTINCT 'w', n.nspname::text, p.proname::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+      JOIN pg_type AS t ON t.oid = p.proargtypes[0]
+     WHERE n.nspname = ANY ($1) AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'd', 'p')
+    UNION ALL
+    SELECT DISTINCT 'o', n.nspname::text, o.oprname::text FROM pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+      JOIN pg_proc AS p ON p.oid = o.oprcode
+     WHERE n.nspname = ANY ($1) AND n.nspname <> 'pg_catalog' AND p.provolatile <> 'i'
+    UNION ALL
     SELECT 'v', n.nspname::text, '' FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'";
 
 pub(super) async fn read(pool: &PgPool, search_path: &[String]) -> Result<Catalogue, DbError> {
@@ -36,6 +44,11 @@ pub(super) async fn read(pool: &PgPool, search_path: &[String]) -> Result<Catalo
             "r" => &mut catalogue.relations,
             "t" => &mut catalogue.types,
             "f" => &mut catalogue.functions,
+            "w" => &mut catalogue.row_functions,
+            "o" => {
+                catalogue.operators.insert(name);
+                continue;
+            }
             _ => {
                 catalogue.vector_schema = schema;
                 continue;

@@ -1,6 +1,6 @@
 //! The functions and types of PostgreSQL and pgvector that a query may name.
 //!
-//! What is in: computes from its arguments, or describes objects of the catalogue. What is out, on
+//! What is in: computes from its arguments; or, for whom `pg_catalog` is granted, describes it. What is out, on
 //! purpose: everything that reads settings, files, other sessions or sequences, waits, locks, signals,
 //! writes, runs SQL given as text, or counts what row security hides.
 
@@ -311,7 +311,11 @@ const FUNCTIONS: &[&str] = &[
     "vector_avg",
     "vector_dims",
     "vector_norm",
-    // What the catalogue says of objects and rights
+];
+
+/// What the catalogue says of any object and right, granted to the plugin or not.
+#[rustfmt::skip]
+const DESCRIPTIONS: &[&str] = &[
     "col_description",
     "format_type",
     "has_any_column_privilege",
@@ -389,6 +393,11 @@ const TYPES: &[&str] = &[
 /// Whether a query may call PostgreSQL's or pgvector's function of this name.
 pub(super) fn is_allowed_function(name: &str) -> bool {
     FUNCTIONS.contains(&name)
+}
+
+/// Whether PostgreSQL's function of this name tells what the catalogue holds.
+pub(super) fn describes_the_catalogue(name: &str) -> bool {
+    DESCRIPTIONS.contains(&name)
 }
 
 /// Whether a query may name PostgreSQL's or pgvector's type of this name.

@@ -1,20 +1,33 @@
 //! What a statement names, held against what the plugin was granted.
 use super::Analysis;
-use super::functions::{is_allowed_function, is_allowed_type};
+use super::functions::{describes_the_catalogue, is_allowed_function, is_allowed_type};
 use super::names::{Catalogue, Name, PG_CATALOG};
 use crate::error::DbError;
 use crate::scope::SqlScope;
 
 /// Refuses a statement that names a relation, function, type or operator outside what was granted.
 ///
-/// The system's own functions are granted by name (`functions.rs`), whatever the schemas. Its
-/// relations are granted as any other schema's: `pg_catalog`, `information_schema`.
+/// The system's own functions are granted by name (`functions.rs`), whatever the schemas; those that describe
+/// what the catalogue holds come with `pg_catalog`. Its relations are granted as any other schema's:
+/// `pg_catalog`, `information_schema`.
 pub(crate) fn check(analysis: &Analysis, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     for relation in &analysis.relations {
         check_relation(relation, granted, catalogue)?;
     }
     for function in &analysis.functions {
         check_function(function, granted, catalogue)?;
+    }
+    for name in &analysis.of_rows {
+        if catalogue.has_row_function(name) {
+            check_function(&unqualified(name), granted, catalogue)?;
+        }
+    }
+    for name in &analysis.of_values {
+        if catalogue.function_schemas(name).next().is_some() {
+            check_function(&unqualified(name), granted, catalogue)?;
+        } else if catalogue.type_schema(name).is_some() {
+            check_type(&unqualified(name), granted, catalogue)?;
+        }
     }
     for name in &analysis.types {
         check_type(name, granted, catalogue)?;
@@ -28,6 +41,10 @@ pub(crate) fn check(analysis: &Analysis, granted: &SqlScope, catalogue: &Catalog
     Ok(())
 }
 
+fn unqualified(name: &str) -> Name {
+    Name { schema: None, name: name.to_owned() }
+}
+
 fn check_relation(relation: &Name, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     let schema = match &relation.schema {
         Some(schema) => schema.as_str(),
@@ -38,8 +55,10 @@ fn check_relation(relation: &Name, granted: &SqlScope, catalogue: &Catalogue) ->
 
 fn check_function(function: &Name, granted: &SqlScope, catalogue: &Catalogue) -> Result<(), DbError> {
     let allowed = is_allowed_function(&function.name);
+    let describes = describes_the_catalogue(&function.name) && granted.schemas.contains(PG_CATALOG);
     let fits = |schema: &str| match schema {
-        PG_CATALOG => allowed,
+        // A function with a type's name makes one of its argument.
+        PG_CATALOG => allowed || describes || is_allowed_type(&function.name),
         // What the catalogue lists here is not pgvector's own, and so an application's.
         _ if catalogue.has_function(schema, &function.name) => granted.schemas.contains(schema),
         _ => granted.schemas.contains(schema) || (allowed && schema == catalogue.vector_schema),

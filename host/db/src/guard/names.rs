@@ -8,8 +8,24 @@ use crate::error::DbError;
 
 /// The system's schema. It is searched before every other, whether the path names it or not.
 pub(crate) const PG_CATALOG: &str = "pg_catalog";
-/// PostgreSQL cuts longer identifiers, so two long names can mean one thing; in bytes.
-const IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// Words that are calls where they stand without parentheses, in expressions as in FROM.
+#[rustfmt::skip]
+const VALUE_FUNCTIONS: &[&str] = &[
+    "current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
+    "current_user", "localtime", "localtimestamp", "session_user", "system_user", "user",
+];
+
+/// PostgreSQL's other reserved words (its documentation, "SQL Key Words"; all releases' together).
+#[rustfmt::skip]
+const RESERVED: &[&str] = &[
+    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case", "cast", "check",
+    "collate", "column", "constraint", "create", "default", "deferrable", "desc", "distinct", "do", "else", "end",
+    "except", "false", "fetch", "for", "foreign", "from", "grant", "group", "having", "in", "initially",
+    "intersect", "into", "lateral", "leading", "limit", "not", "null", "offset", "on", "only", "or", "order",
+    "placing", "primary", "references", "returning", "select", "some", "symmetric", "table", "then", "to",
+    "trailing", "true", "union", "unique", "using", "variadic", "when", "where", "window", "with",
+];
 
 /// A name with or without its schema, folded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +63,6 @@ impl std::fmt::Display for Name {
 
 /// What PostgreSQL makes of an identifier: only ASCII is folded, and only outside quotes.
 pub(super) fn fold(ident: &Ident) -> Result<String, DbError> {
-    check_length(ident)?;
     match ident.quote_style {
         Some('"') => Ok(ident.value.clone()),
         Some(_) => Err(unsupported("an identifier in quotes other than \"\"")),
@@ -55,14 +70,21 @@ pub(super) fn fold(ident: &Ident) -> Result<String, DbError> {
     }
 }
 
-pub(super) fn check_length(ident: &Ident) -> Result<(), DbError> {
-    if ident.value.len() > IDENTIFIER_BYTES_MAX {
-        return Err(DbError::rejected(
-            "SQL_IDENTIFIER_TOO_LONG",
-            format!("an identifier has {} bytes, expected at most {IDENTIFIER_BYTES_MAX}", ident.value.len()),
-        ));
+/// What a word is to PostgreSQL where the parser takes it for the name of a column or a table.
+pub(super) enum Meaning {
+    Name(String),
+    Call(Name),
+}
+
+impl Meaning {
+    pub(super) fn of(ident: &Ident) -> Result<Self, DbError> {
+        let word = fold(ident)?;
+        match ident.quote_style {
+            None if VALUE_FUNCTIONS.contains(&word.as_str()) => Ok(Self::Call(Name { schema: None, name: word })),
+            None if RESERVED.contains(&word.as_str()) => Err(unsupported(&format!("the word {word} as a name"))),
+            _ => Ok(Self::Name(word)),
+        }
     }
-    Ok(())
 }
 
 /// The names that the search path leads to, read from the database's catalogue.
@@ -78,6 +100,10 @@ pub(crate) struct Catalogue {
     pub(crate) types: HashMap<String, HashSet<String>>,
     /// schema → its functions, pgvector's left out
     pub(crate) functions: HashMap<String, HashSet<String>>,
+    /// schema → those of its functions that may be called with a row alone
+    pub(crate) row_functions: HashMap<String, HashSet<String>>,
+    /// Operators of an application that are more than their operands decide
+    pub(crate) operators: HashSet<String>,
 }
 
 impl Catalogue {
@@ -95,6 +121,11 @@ impl Catalogue {
     /// types of the arguments.
     pub(super) fn function_schemas<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.path.iter().map(String::as_str).filter(move |schema| has(&self.functions, schema, name))
+    }
+
+    /// Whether a schema of the path has a function of the name that may be called with a row alone.
+    pub(super) fn has_row_function(&self, name: &str) -> bool {
+        self.first(&self.row_functions, name).is_some()
     }
 
     /// Whether the schema has a function of the name that is not pgvector's.

@@ -1,6 +1,6 @@
 //! Whether a statement gives the same result until a table changes, and which tables it reads.
 use super::Analysis;
-use super::names::{Catalogue, PG_CATALOG};
+use super::names::{Catalogue, Name, PG_CATALOG};
 
 /// What the allow-list holds and its arguments do not decide: the clock, chance, and what describes the
 /// catalogue. `age` reads the clock when it has one argument.
@@ -36,22 +36,35 @@ const NOT_REPEATABLE: &[&str] = &[
 /// rows and the parameters could decide its result.
 pub(crate) fn reads(analysis: &Analysis, catalogue: &Catalogue) -> Option<Vec<(String, String)>> {
     let built_in = |schema: &str| schema == PG_CATALOG || schema == catalogue.vector_schema;
+    let decided = |name: &str| {
+        catalogue.function_schemas(name).all(|schema| schema == PG_CATALOG) && !NOT_REPEATABLE.contains(&name)
+    };
     for function in &analysis.functions {
-        let theirs = match &function.schema {
+        let repeatable = match &function.schema {
             Some(schema) => {
-                built_in(schema) && !(schema != PG_CATALOG && catalogue.has_function(schema, &function.name))
+                built_in(schema)
+                    && !(schema != PG_CATALOG && catalogue.has_function(schema, &function.name))
+                    && !NOT_REPEATABLE.contains(&function.name.as_str())
             }
-            None => catalogue.function_schemas(&function.name).all(|schema| schema == PG_CATALOG),
+            None => decided(&function.name),
         };
-        if !theirs || NOT_REPEATABLE.contains(&function.name.as_str()) {
+        if !repeatable {
             return None;
         }
     }
-    // An operator that is written with its schema may be an application's: a function by another name.
-    if analysis.clock_words || !analysis.operators.is_empty() {
+    let mut of_rows = analysis.of_rows.iter().filter(|name| catalogue.has_row_function(name));
+    if !of_rows.all(|name| decided(name)) || !analysis.of_values.iter().all(|name| decided(name)) {
         return None;
     }
-    let resolve = |name: &super::Name| {
+    // An application's type may come with casts, and an operator that is written with its schema may be an
+    // application's: functions by another name.
+    let built_in_type =
+        |name: &Name| name.schema.as_deref().or_else(|| catalogue.type_schema(&name.name)).is_some_and(built_in);
+    let theirs = analysis.signs.iter().any(|sign| catalogue.operators.contains(sign));
+    if analysis.unrepeatable || theirs || !analysis.operators.is_empty() || !analysis.types.iter().all(built_in_type) {
+        return None;
+    }
+    let resolve = |name: &Name| {
         let schema = name.schema.as_deref().or_else(|| catalogue.relation_schema(&name.name))?;
         Some((schema.to_owned(), name.name.clone()))
     };
@@ -78,8 +91,10 @@ mod tests {
             path: vec![PG_CATALOG.to_owned(), "app".to_owned()],
             vector_schema: "public".to_owned(),
             relations: HashMap::from([("app".to_owned(), of("notes"))]),
+            types: HashMap::from([("app".to_owned(), of("mood")), (PG_CATALOG.to_owned(), of("uuid"))]),
             functions: HashMap::from([("app".to_owned(), of("lower")), (PG_CATALOG.to_owned(), of("upper"))]),
-            ..Catalogue::default()
+            row_functions: HashMap::from([("app".to_owned(), of("lower"))]),
+            operators: of("<~>"),
         };
         let found = reads(&analyse(sql).unwrap(), &catalogue)?;
         Some(found.into_iter().map(|(schema, name)| format!("{schema}.{name}")).collect())
@@ -92,6 +107,7 @@ mod tests {
             ("WITH x AS (SELECT 1) SELECT * FROM x, other.notes AS today", Some(vec!["other.notes"])),
             ("SELECT date_trunc('day', at) FROM notes WHERE body <> 'I know'", Some(vec!["app.notes"])),
             ("SELECT 1", Some(vec![])),
+            ("SELECT n.upper, n.id <-> '1', n.id::uuid FROM notes n", Some(vec!["app.notes"])),
             ("SELECT * FROM elsewhere", None),
         ] {
             let expected = expected.map(|names| names.into_iter().map(str::to_owned).collect());
@@ -113,10 +129,19 @@ mod tests {
             "SELECT 'now'::timestamptz",
             "SELECT * FROM notes WHERE at > 'Yesterday 04:00'",
             "SELECT date 'today'",
-            "SELECT E'to\\x64ay', $$tomorrow$$::date",
+            "SELECT E'to\\x64ay'::date",
+            "SELECT $$tomorrow$$::date",
             "SELECT lower(body) FROM notes",
             "SELECT app.secret(1)",
+            "SELECT n.lower FROM notes n",
+            "SELECT u.lower FROM unnest(ARRAY['a']) u",
+            "SELECT u.age FROM unnest(ARRAY[$1]) u",
             "SELECT 1 OPERATOR(app.+) 2",
+            "SELECT id <~> 1 FROM notes",
+            "SELECT body::mood FROM notes",
+            "SELECT body::app.mood FROM notes",
+            "SELECT * FROM notes TABLESAMPLE BERNOULLI (10)",
+            "WITH \"current_date\" AS (SELECT 1) SELECT * FROM current_date",
             "SELECT * FROM notes WHERE id = (SELECT max(id) FROM notes WHERE at < now())",
         ] {
             assert_eq!(reads_of(sql), None, "{sql}");

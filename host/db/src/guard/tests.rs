@@ -21,18 +21,38 @@ fn verdict_in(sql: &str, scope: &SqlScope) -> Result<(), DbError> {
             ("public", &["shadow"]),
         ]),
         types: map(&[
-            ("pg_catalog", &["oid", "regclass", "regproc", "xml"]),
+            ("pg_catalog", &["oid", "name", "regclass", "regproc", "regrole", "xml"]),
             ("app", &["mood"]),
             ("public", &["vector", "evil"]),
         ]),
         functions: map(&[
             (
                 "pg_catalog",
-                &["lower", "pg_sleep", "ts_stat", "query_to_xml", "set_config", "generate_series", "count", "unnest"],
+                &[
+                    "lower",
+                    "pg_sleep",
+                    "ts_stat",
+                    "query_to_xml",
+                    "set_config",
+                    "generate_series",
+                    "count",
+                    "unnest",
+                    "current_setting",
+                    "name",
+                    "row_to_json",
+                    "record_send",
+                    "pg_get_expr",
+                ],
             ),
-            ("app", &["nearest"]),
-            ("public", &["upper", "steal"]),
+            ("app", &["nearest", "full_name"]),
+            ("public", &["upper", "steal", "note_secret"]),
         ]),
+        row_functions: map(&[
+            ("pg_catalog", &["row_to_json", "record_send", "count"]),
+            ("app", &["full_name"]),
+            ("public", &["note_secret"]),
+        ]),
+        operators: HashSet::new(),
     };
     check(&analyse(sql)?, scope, &catalogue)
 }
@@ -171,6 +191,9 @@ fn tables_outside_the_grant_are_found_wherever_they_stand() {
             "SELECT (ARRAY[1])[(SELECT id FROM other.secrets)]",
             "SELECT 1 UNION SELECT id FROM other.secrets",
             "SELECT interval '1 day' * (SELECT id FROM other.secrets)",
+            "SELECT make_date(year => (SELECT id FROM other.secrets))",
+            "SELECT sum(id) OVER (ROWS (SELECT id FROM other.secrets) PRECEDING) FROM notes",
+            "SELECT * FROM notes TABLESAMPLE BERNOULLI ((SELECT id FROM other.secrets))",
             "WITH shadow AS (SELECT * FROM shadow) SELECT * FROM shadow",
             "WITH a AS (SELECT * FROM shadow), shadow AS (SELECT 1) SELECT * FROM a",
             "SELECT * FROM (WITH shadow AS (SELECT 1) SELECT * FROM shadow) x, shadow",
@@ -262,13 +285,108 @@ fn what_postgresql_reads_otherwise_than_the_parser_is_refused() {
         // `(x).name` is `name(x)`: a function past the list.
         "SELECT ('stockade.context'::text).current_setting",
         "SELECT (60::float8).pg_sleep",
+        "SELECT $1.pg_sleep",
+        "SELECT (SELECT 60).pg_sleep",
+        "SELECT (ARRAY[60])[1].pg_sleep",
+        "SELECT u.x[1].pg_sleep FROM unnest(ARRAY[60]) u(x)",
         "SELECT (n).id FROM notes n",
         // A table for PostgreSQL, an alias for the parser.
         "WITH \"only\" AS (SELECT 1) SELECT relname FROM ONLY pg_class",
         "SELECT id FROM ONLY notes",
+        // A comment for PostgreSQL, a part of an operator for the parser.
+        "SELECT '' ||/* ' */ (SELECT string_agg(id, $$,$$) FROM other.secrets) /* ' -- */",
+        // A column named end for PostgreSQL, the end of a block for the parser.
+        "SELECT 1 END, (SELECT id FROM other.secrets)",
+        "SELECT 1 END FROM other.secrets",
+        // A literal of a type for PostgreSQL, a column and its alias for the parser.
+        "SELECT regproc 'now'",
+        "SELECT regrole 'postgres'",
+        "SELECT pg_catalog.regclass 'other.secrets'",
+        "SELECT evil 'x'",
+        "SELECT notes.regclass 'x' FROM notes",
+        "SELECT lower(id) 'x' FROM notes",
+        // One text for PostgreSQL, a text and an alias for the parser.
+        "SELECT 'a'\n'b'",
+        // A call for PostgreSQL, a table for the parser.
+        "WITH \"current_user\" AS (SELECT 1) SELECT * FROM current_user",
+        "WITH \"session_user\" AS (SELECT 1) SELECT * FROM Session_User AS x",
     ] {
         assert_ne!(code(sql), "admitted", "{sql}");
     }
+}
+
+#[test]
+fn words_that_are_calls_are_calls() {
+    all(
+        "SQL_FUNCTION_NOT_ALLOWED",
+        &[
+            "SELECT current_role",
+            "SELECT system_user, 1",
+            "SELECT current_schema",
+            "SELECT current_catalog",
+            "SELECT 1 FROM notes ORDER BY Current_Role",
+            "SELECT 1 WHERE user = 'x'",
+            "SELECT * FROM current_schema",
+        ],
+    );
+    all(
+        "admitted",
+        &["SELECT n.user, n.end FROM notes n", "SELECT \"current_role\" FROM notes", "SELECT 1 AS end, 2 AS user"],
+    );
+}
+
+#[test]
+fn a_column_that_may_be_a_call_is_one() {
+    all(
+        "SQL_FUNCTION_NOT_ALLOWED",
+        &[
+            "SELECT u.current_setting FROM unnest(ARRAY['stockade.context']) u",
+            "SELECT U.\"current_setting\" FROM unnest(ARRAY['stockade.context']) AS u",
+            "SELECT unnest.current_setting FROM unnest(ARRAY['stockade.context'])",
+            "SELECT lower.current_setting FROM lower('X')",
+            "SELECT 1 FROM generate_series(1, 2) g WHERE g.pg_sleep IS NULL",
+            "SELECT 1 FROM generate_series(1, 2) g ORDER BY g.pg_sleep",
+            "SELECT count(*) OVER (PARTITION BY g.pg_sleep) FROM generate_series(1, 2) g",
+            "SELECT (SELECT u.current_setting) FROM LATERAL unnest(ARRAY['a']) u",
+            "SELECT u.current_setting FROM unnest(ARRAY['a']) u(x)",
+            "SELECT u.steal FROM unnest(ARRAY['a']) u",
+            // One of two has the column.
+            "SELECT u.pg_sleep FROM unnest(ARRAY[1]) u(pg_sleep), (SELECT u.pg_sleep FROM unnest(ARRAY[1]) u(y)) z",
+            // A row's own.
+            "SELECT n.record_send FROM notes n",
+            "SELECT app.notes.note_secret FROM app.notes",
+            "SELECT s.note_secret FROM (SELECT 1) s",
+        ],
+    );
+    all("TYPE_NOT_GRANTED", &["SELECT u.regrole FROM unnest(ARRAY['postgres']) u"]);
+    all(
+        "admitted",
+        &[
+            "SELECT n.name, n.pg_sleep, n.current_setting, n.regrole, n.steal FROM notes n",
+            "SELECT u.pg_sleep FROM unnest(ARRAY[1]) u(pg_sleep)",
+            "SELECT n.row_to_json, n.full_name, app.notes.full_name FROM app.notes, notes n",
+            "SELECT day.day, day.name FROM generate_series(1, 2) AS day",
+            "SELECT x.name, x.steal FROM jsonb_to_recordset('[]') AS x(name text, steal int)",
+            "SELECT t.n, t.o FROM generate_series(1, 3) WITH ORDINALITY AS t(n, o)",
+        ],
+    );
+}
+
+#[test]
+fn system_columns_and_the_catalogues_descriptions_come_with_no_table() {
+    all(
+        "SQL_NOT_SUPPORTED",
+        &[
+            "SELECT ctid FROM notes",
+            "SELECT n.XMIN FROM notes n",
+            "SELECT 1 FROM notes ORDER BY \"ctid\"",
+            "SELECT app.notes.tableoid FROM app.notes",
+        ],
+    );
+    let description = "SELECT pg_get_expr(NULL, 16384), app.nearest(1)";
+    all("SQL_FUNCTION_NOT_ALLOWED", &[description]);
+    let scope = SqlScope { schemas: ["app".to_owned(), "pg_catalog".to_owned()].into(), ..SqlScope::default() };
+    assert!(verdict_in(description, &scope).is_ok());
 }
 
 #[test]

@@ -8,11 +8,12 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, Cte, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, LimitClause,
-    ObjectNamePart, OrderBy, OrderByExpr, OrderBySort, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement,
-    TableAlias, TableFactor, Value, ValueWithSpan, Visitor,
+    ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderBySort, Query, Select, SelectFlavor, SelectItem, SetExpr,
+    Statement, TableAlias, TableFactor, Value, ValueWithSpan, Visitor,
 };
 
-use super::names::{Name, check_length, fold};
+use super::columns::Columns;
+use super::names::{Meaning, Name, fold};
 use super::types::named_type;
 use super::{Analysis, SQL_DEPTH_MAX, SQL_PARAMETERS_MAX, not_a_query, too_deep, unsupported};
 use crate::error::DbError;
@@ -31,6 +32,7 @@ struct Scope {
 #[derive(Default)]
 pub(super) struct Walk {
     found: Analysis,
+    columns: Columns,
     scopes: Vec<Scope>,
     depth: usize,
 }
@@ -43,7 +45,8 @@ impl Walk {
             names.sort();
             names.dedup();
         }
-        self.found
+        let (of_rows, of_values) = self.columns.calls();
+        Analysis { of_rows, of_values, ..self.found }
     }
 
     fn enter(&mut self) -> Result<(), DbError> {
@@ -51,11 +54,27 @@ impl Walk {
         if self.depth > SQL_DEPTH_MAX { Err(too_deep()) } else { Ok(()) }
     }
 
-    fn relation(&mut self, name: Name) {
+    fn relation(&mut self, object: &ObjectName) -> Result<(), DbError> {
+        // `FROM current_user` is a call, and `FROM ONLY t` is t, which the parser takes for an alias.
+        if let Some(ObjectNamePart::Identifier(first)) = object.0.first()
+            && let Meaning::Call(call) = Meaning::of(first)?
+        {
+            self.found.functions.push(call);
+            return Ok(());
+        }
+        let name = Name::of(object)?;
         let local = name.schema.is_none() && self.scopes.iter().any(|scope| scope.visible.contains(&name.name));
         if !local {
             self.found.relations.push(name);
         }
+        Ok(())
+    }
+
+    fn function_in_from(&mut self, object: &ObjectName, alias: Option<&TableAlias>) -> Result<(), DbError> {
+        let name = Name::of(object)?;
+        self.columns.function(name.name.clone(), alias)?;
+        self.found.functions.push(name);
+        Ok(())
     }
 
     fn query(&mut self, query: &Query) -> Result<(), DbError> {
@@ -200,7 +219,7 @@ impl Walk {
                 with_ordinality: _,
                 partitions,
                 json_path,
-                sample: _,
+                sample,
                 index_hints,
             } => {
                 if !with_hints.is_empty()
@@ -211,29 +230,23 @@ impl Walk {
                 {
                     return Err(unsupported("a clause that PostgreSQL does not have"));
                 }
-                // The parser takes `FROM ONLY t` for a table `only` with the alias `t`; PostgreSQL reads t.
-                if let [ObjectNamePart::Identifier(part)] = name.0.as_slice()
-                    && part.quote_style.is_none()
-                    && part.value.eq_ignore_ascii_case("only")
-                {
-                    return Err(unsupported("ONLY"));
-                }
-                let name = Name::of(name)?;
+                self.found.unrepeatable |= sample.is_some();
                 match args {
                     Some(args) if args.settings.is_some() => return Err(unsupported("SETTINGS")),
-                    Some(_) => self.found.functions.push(name),
-                    None => self.relation(name),
+                    Some(_) => self.function_in_from(name, alias.as_ref())?,
+                    None => self.relation(name)?,
                 }
                 self.alias(alias.as_ref())
             }
             TableFactor::Function { lateral: _, name, args: _, with_ordinality: _, alias } => {
-                self.found.functions.push(Name::of(name)?);
+                self.function_in_from(name, alias.as_ref())?;
                 self.alias(alias.as_ref())
             }
             TableFactor::UNNEST { alias, array_exprs: _, with_offset, with_offset_alias, with_ordinality: _ } => {
                 if *with_offset || with_offset_alias.is_some() {
                     return Err(unsupported("WITH OFFSET"));
                 }
+                self.columns.function("unnest".to_owned(), alias.as_ref())?;
                 self.alias(alias.as_ref())
             }
             TableFactor::Derived { lateral: _, subquery: _, alias, sample } => {
@@ -263,9 +276,9 @@ impl Walk {
     fn expression(&mut self, expression: &Expr) -> Result<(), DbError> {
         self.enter()?;
         match expression {
-            Expr::Identifier(_)
-            | Expr::CompoundIdentifier(_)
-            | Expr::IsFalse(_)
+            Expr::Identifier(ident) => self.column(ident),
+            Expr::CompoundIdentifier(parts) => self.columns.qualified(parts),
+            Expr::IsFalse(_)
             | Expr::IsNotFalse(_)
             | Expr::IsTrue(_)
             | Expr::IsNotTrue(_)
@@ -305,15 +318,7 @@ impl Walk {
             | Expr::Interval(_)
             | Expr::Wildcard(_)
             | Expr::QualifiedWildcard(_, _) => Ok(()),
-            Expr::CompoundFieldAccess { root: _, access_chain } => {
-                let plain = |access: &AccessExpr| match access {
-                    // PostgreSQL takes `(x).name` for `name(x)` where x has no such field: any function of one
-                    // argument, past the list.
-                    AccessExpr::Dot(field) => matches!(field, Expr::Wildcard(_)),
-                    AccessExpr::Subscript(_) => true,
-                };
-                if access_chain.iter().all(plain) { Ok(()) } else { Err(unsupported("a field of an expression")) }
-            }
+            Expr::CompoundFieldAccess { root: _, access_chain } => fields(access_chain),
             Expr::BinaryOp { left: _, op, right: _ }
             | Expr::AnyOp { left: _, compare_op: op, right: _, is_some: _ }
             | Expr::AllOp { left: _, compare_op: op, right: _ } => self.operator(op),
@@ -332,6 +337,14 @@ impl Walk {
             Expr::Function(function) => self.function(function),
             _ => Err(unsupported("this kind of expression")),
         }
+    }
+
+    fn column(&mut self, ident: &Ident) -> Result<(), DbError> {
+        match Meaning::of(ident)? {
+            Meaning::Name(column) => Columns::bare(&column)?,
+            Meaning::Call(call) => self.found.functions.push(call),
+        }
+        Ok(())
     }
 
     fn operator(&mut self, operator: &BinaryOperator) -> Result<(), DbError> {
@@ -410,6 +423,15 @@ impl Walk {
     }
 }
 
+/// PostgreSQL takes `(x).name` for `name(x)` where x has no such field: any function of one argument, past the list.
+fn fields(access_chain: &[AccessExpr]) -> Result<(), DbError> {
+    let plain = |access: &AccessExpr| match access {
+        AccessExpr::Dot(field) => matches!(field, Expr::Wildcard(_)),
+        AccessExpr::Subscript(_) => true,
+    };
+    if access_chain.iter().all(plain) { Ok(()) } else { Err(unsupported("a field of an expression")) }
+}
+
 /// A node is its address for as long as the tree stands still.
 fn address(query: &Query) -> usize {
     std::ptr::from_ref(query).addr()
@@ -460,7 +482,8 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_ident(&mut self, ident: &Ident) -> ControlFlow<DbError> {
-        flow(check_length(ident))
+        // `regproc 'now'` is a literal of that type, and the parser takes the text for an alias.
+        flow(fold(ident).map(drop))
     }
 
     fn pre_visit_order_by(&mut self, order_by: &OrderBy) -> ControlFlow<DbError> {

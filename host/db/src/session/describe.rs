@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::gather::builders;
 use super::{Admitted, Session, give_up};
+use crate::cache::QueryCache;
 use crate::database::Database;
 use crate::decode::Builder;
 use crate::encode;
@@ -15,16 +16,22 @@ use crate::lease::{Isolation, Lease, TakeRow};
 use crate::share::Purpose;
 use crate::value::{Column, ResultSet};
 
-/// What a description depends on: the text, its parameters' types and the role.
-pub(crate) type Key = (String, String, String);
+/// What a description depends on: the text, its parameters' types, the role and the version of the
+/// database's definitions, which is empty where there is no cache of results to hear of it.
+pub(crate) type Key = (String, String, String, String);
 
-/// The statement's columns, without rows. Remembered for a minute: what changes in the schema meanwhile
-/// would show only as an empty result with yesterday's columns.
+/// The statement's columns, without rows. Remembered for a minute: where no cache hears of definitions, what
+/// changes in the schema meanwhile shows as an empty result with yesterday's columns. Where there is a cache,
+/// which would keep such a result for longer, they are remembered by the definitions' version or not at all.
 pub(crate) async fn describe(session: &Session, admitted: &Admitted) -> Result<ResultSet, DbError> {
     let statement = &admitted.statement;
-    let role = session.identity().reader_role.to_string();
-    let key: Key = (statement.text.clone(), encode::signature(&statement.parameters), role);
-    if let Some(known) = session.database().description(&key) {
+    let cache = session.database().inner.cache.as_deref();
+    let definitions = cache.map_or_else(|| Some(String::new()), QueryCache::definitions);
+    let key: Option<Key> = definitions.map(|version| {
+        let role = session.identity().reader_role.to_string();
+        (statement.text.clone(), encode::signature(&statement.parameters), role, version)
+    });
+    if let Some(known) = key.as_ref().and_then(|key| session.database().description(key)) {
         return Ok(known);
     }
     let mut attempts = session.attempts();
@@ -35,7 +42,9 @@ pub(crate) async fn describe(session: &Session, admitted: &Admitted) -> Result<R
             Err(error) => return Err(error),
         }
     };
-    session.database().remember_description(key, described.clone());
+    if let Some(key) = key {
+        session.database().remember_description(key, described.clone());
+    }
     Ok(described)
 }
 

@@ -129,6 +129,11 @@ const TABLES: &[Flaw] = &[
         "DROP FOREIGN DATA WRAPPER far CASCADE",
     ),
     Flaw(
+        "CREATE SEQUENCE app.numbers; GRANT SELECT ON app.numbers TO fit_reader",
+        &["sequence app.numbers, which fit_reader may read, counts everybody's rows", "REVOKE SELECT", "shared_tables"],
+        "DROP SEQUENCE app.numbers",
+    ),
+    Flaw(
         "CREATE FUNCTION app.all_notes() RETURNS SETOF app.notes LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM app.notes'",
         &["function app.all_notes(), which", "runs as postgres", "SECURITY INVOKER"],
         "DROP FUNCTION app.all_notes()",

@@ -14,7 +14,7 @@ WITH RECURSIVE mine (oid) AS (
         format('%I.%I', n.nspname, c.relname) AS name, string_agg(a.rolname, ', ' ORDER BY a.rolname) AS readers
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     JOIN asker AS a ON has_schema_privilege(a.oid, n.oid, 'USAGE') AND has_any_column_privilege(a.oid, c.oid, 'SELECT')
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       AND NOT (n.nspname = 'stockade' AND a.rolname = session_user)
       AND concat(n.nspname, '.', c.relname) <> ALL ($2)
     GROUP BY 1, 2, 3, 4, 5, 6
@@ -61,6 +61,8 @@ UNION ALL SELECT format('table %s has row security and no policy, so nobody sees
 UNION ALL SELECT format('view %s, which %s may read, reads with its owner''s rights: ALTER VIEW %s SET (security_invoker = true); or, where every caller may read all of it, name it in shared_tables', name, readers, name)
   FROM readable WHERE relkind = 'v'
    AND NOT EXISTS (SELECT FROM pg_options_to_table(reloptions) AS o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
+UNION ALL SELECT format('sequence %s, which %s may read, counts everybody''s rows: REVOKE SELECT ON %s FROM %s, PUBLIC; or, where every caller may know, name it in shared_tables', name, readers, name, readers)
+  FROM readable WHERE relkind = 'S'
 UNION ALL SELECT format('%s %s, which %s may read, cannot have row security: REVOKE SELECT ON %s FROM %s, PUBLIC; or, where every caller may read all of it, name it in shared_tables', CASE relkind WHEN 'm' THEN 'materialised view' ELSE 'foreign table' END, name, readers, name, readers)
   FROM readable WHERE relkind IN ('m', 'f')
 UNION ALL SELECT format('function %s, which %s may execute, runs as %I, whom row security does not bind: ALTER FUNCTION … OWNER TO another role, or SECURITY INVOKER', p.oid::regprocedure, string_agg(a.rolname, ', '), o.rolname)

@@ -1,4 +1,6 @@
 //! A change ends what was kept, and nothing kept is given out while changes are not heard of.
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::{TTL_S, bed, change, count, number, stats, until, until_count};
@@ -177,4 +179,73 @@ async fn a_tables_policies_decide_what_it_depends_on() {
     let watched = "SELECT count(*) FROM stockade.watched_tables WHERE schema = 'app' AND name = 'notes'";
     let watched: i64 = sqlx::query_scalar(AssertSqlSafe(watched)).fetch_one(&bed.admin).await.unwrap();
     assert_eq!(watched, 0, "a trigger that is switched off watches nothing");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_partition_changes_with_what_is_written_by_its_parents_name() {
+    let bed = bed().await;
+    change(
+        &bed,
+        "CREATE TABLE app.days (day int, tenant text) PARTITION BY LIST (day);
+         CREATE TABLE app.today PARTITION OF app.days FOR VALUES IN (1);
+         CREATE TABLE app.people (name text, tenant text); CREATE TABLE app.guests () INHERITS (app.people);
+         DO $$ DECLARE name text; BEGIN FOREACH name IN ARRAY ARRAY['app.days', 'app.today', 'app.people', 'app.guests'] LOOP
+           EXECUTE format('ALTER TABLE %1$s ENABLE ROW LEVEL SECURITY; ALTER TABLE %1$s FORCE ROW LEVEL SECURITY;
+             CREATE POLICY own ON %1$s USING (tenant = (SELECT stockade.claims() ->> ''tenant'')); GRANT SELECT ON %1$s TO test_reader', name);
+         END LOOP; END $$;
+         INSERT INTO app.days VALUES (1, 'a'); INSERT INTO app.guests VALUES ('x', 'a');
+         SELECT stockade.watch('app.days'), stockade.watch('app.people')",
+    )
+    .await;
+    for (count, write, expected) in [
+        ("SELECT count(*) FROM app.today", "INSERT INTO app.days VALUES (1, 'a')", (1, 2)),
+        ("SELECT count(*) FROM app.today", "DELETE FROM app.days", (2, 0)),
+        ("SELECT count(*) FROM app.guests", "UPDATE app.people SET tenant = 'b'", (1, 0)),
+    ] {
+        let ask = async || number(&bed.session("a").query_cached(sql(count), 10, TTL_S).await.unwrap());
+        let hits = stats(&bed.database).hits;
+        let kept = async {
+            while stats(&bed.database).hits == hits {
+                assert_eq!(ask().await, expected.0, "{count}")
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), kept).await.expect("kept");
+        change(&bed, write).await;
+        let changed = async { while ask().await != expected.1 {} };
+        tokio::time::timeout(Duration::from_secs(30), changed).await.unwrap_or_else(|_| panic!("{write}: {count}"));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn an_empty_result_has_the_columns_of_its_definitions() {
+    let bed = bed().await;
+    let none = "SELECT * FROM app.notes WHERE id > 1000";
+    let columns = async || bed.session("a").query_cached(sql(none), 10, TTL_S).await.unwrap().columns.len();
+    assert_eq!(columns().await, 3);
+    change(&bed, "ALTER TABLE app.notes ADD COLUMN more int").await;
+    let changed = async { while columns().await != 4 {} };
+    tokio::time::timeout(Duration::from_secs(30), changed).await.expect("four columns");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_change_shows_though_a_dumps_rows_have_its_transactions_number() {
+    let bed = bed().await;
+    let version = async || -> String {
+        let version = "SELECT version FROM stockade.table_versions WHERE relation = 'app.notes'::regclass::int8";
+        sqlx::query_scalar(version).fetch_one(&bed.admin).await.unwrap()
+    };
+    change(&bed, "UPDATE app.notes SET body = 'x' WHERE id = 1").await;
+    change(
+        &bed,
+        "DELETE FROM stockade.table_changes WHERE relation = 'app.notes'::regclass;
+         INSERT INTO stockade.table_changes
+         SELECT 'app.notes'::regclass, (n::text)::xid8, 1 FROM generate_series(pg_current_xact_id()::text::int8 + 1, pg_current_xact_id()::text::int8 + 5000) AS n",
+    )
+    .await;
+    let before = version().await;
+    change(&bed, "UPDATE app.notes SET body = 'y' WHERE id = 1; UPDATE app.notes SET body = 'z' WHERE id = 2").await;
+    assert_ne!(version().await, before);
 }
