@@ -34,7 +34,7 @@ fn failure(reply: &Reply, tool: &str) -> Value {
 
 fn check(reply: &Reply, Attack { tool, outcome, .. }: &Attack) {
     let expected = match outcome {
-        Outcome::Works(structured) => {
+        Outcome::Works(structured) | Outcome::Cut(_, structured) => {
             let expected: Value = serde_json::from_str(structured).unwrap();
             return assert_eq!(reply.structured(), &expected, "{tool}");
         }

@@ -11,8 +11,11 @@
 
 #[path = "sandbox/attacks.rs"]
 mod attacks;
+#[path = "sandbox/files.rs"]
+mod files;
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,9 +24,11 @@ use std::{
 };
 
 use serde_json::json;
-use stockade_tests::{Client, TestApp};
+use stockade_runtime::pack::pack;
+use stockade_tests::{Client, TestApp, raw_manifest};
 
 use attacks::ATTACKS;
+use files::{large, nested, noise};
 
 /// The neighbour's p99 under attack may be this many times that in quiet.
 const BAR: f64 = 2.0;
@@ -33,6 +38,8 @@ const ATTACK_EVERY: Duration = Duration::from_millis(100);
 /// Quiet and attack by turns, so that a slow moment of the machine meets both.
 const ROUNDS: usize = 2;
 const ROUND: Duration = Duration::from_millis(400);
+/// Different contents that a file has by turns, so that it is read anew.
+const VERSIONS: u32 = 4;
 
 /// The neighbour's load for one round: a call after another, with a query in every fourth.
 async fn load(client: &Client, times: &mut Vec<Duration>) {
@@ -74,6 +81,23 @@ impl Attackers {
         Self { stop, tasks }
     }
 
+    /// One that puts another file into the folder of plugins, again and again.
+    fn placing(file: PathBuf, versions: Arc<[Vec<u8>]>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::task::spawn_blocking(move || {
+            let partial = file.with_extension("partial");
+            for version in versions.iter().cycle() {
+                std::fs::write(&partial, version).and_then(|()| std::fs::rename(&partial, &file)).expect("a file");
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(ATTACK_EVERY);
+            }
+        });
+        Self { stop, tasks: vec![task] }
+    }
+
     async fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
@@ -82,10 +106,55 @@ impl Attackers {
     }
 }
 
+/// What is wrong with a file whose loading is the attack, and the file by turns.
+async fn attacks_of_loading() -> Vec<(&'static str, &'static str, Arc<[Vec<u8>]>)> {
+    let mut by_turns = [const { Vec::new() }; 3];
+    for version in 0..VERSIONS {
+        let name = |name: &str| raw_manifest(name, "");
+        by_turns[0].push(pack(&nested(100 + version), &name("load-nested")).await.expect("a plugin"));
+        by_turns[1].push(noise(4_096 + version as usize));
+        by_turns[2].push(pack(&large(2_000, version), &name("load-large")).await.expect("a plugin"));
+    }
+    let [nested, random, large] = by_turns.map(Arc::from);
+    vec![
+        ("load_nested", "does not fit the contract", nested),
+        ("load_random", "not a component", random),
+        ("load_large", "", large),
+    ]
+}
+
 fn p99(times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     let at = (times.len() * 99).div_ceil(100).saturating_sub(1);
     times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
+}
+
+/// The neighbour's calls under attack, its p99 in quiet and under attack in ms, and how they compare.
+async fn felt(neighbour: &Client, start: impl Fn() -> Attackers) -> [f64; 4] {
+    let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        load(neighbour, &mut quiet).await;
+        let attackers = start();
+        load(neighbour, &mut attacked).await;
+        attackers.stop().await;
+    }
+    let (calls, quiet, attacked) = (attacked.len(), p99(&mut quiet), p99(&mut attacked));
+    [calls as f64, quiet, attacked, attacked / quiet]
+}
+
+/// Waits for what the file that was placed last comes to: refused for this reason, or a plugin where there is none.
+async fn ended(app: &TestApp, file: &std::path::Path, reason: &str) -> String {
+    if reason.is_empty() {
+        app.until_tools(|tools| tools.iter().any(|tool| tool == "load_large")).await;
+        return "loads".into();
+    }
+    let refused = async {
+        while !app.app().runtime().refusals().iter().any(|r| r.file == file && r.reason.contains(reason)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), refused).await.expect("the file is refused");
+    format!("refused: {reason}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,27 +168,28 @@ async fn what_a_neighbour_feels_of_each_attack() {
          {:<20} {:>8} {:>8} {:>8} {:>7}  {:<8} comes to\n",
         "attack", "calls", "quiet", "attack", "ratio", "verdict"
     );
+    let mut rows = 0;
     let mut over = 0;
-    for attack in ATTACKS {
-        let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            load(&neighbour, &mut quiet).await;
-            let attackers = Attackers::start(&app, attack.tool);
-            load(&neighbour, &mut attacked).await;
-            attackers.stop().await;
-        }
-        let (calls, quiet, attacked) = (attacked.len(), p99(&mut quiet), p99(&mut attacked));
-        let ratio = attacked / quiet;
+    let mut add = |name: &str, [calls, quiet, attacked, ratio]: [f64; 4], outcome: &str| {
+        rows += 1;
         over += usize::from(ratio > BAR);
         let verdict = if ratio > BAR { "OVER" } else { "within" };
-        table += &format!(
-            "{:<20} {calls:>8} {quiet:>8.1} {attacked:>8.1} {ratio:>6.2}x  {verdict:<8} {}\n",
-            attack.tool, attack.outcome
-        );
+        table += &format!("{name:<20} {calls:>8} {quiet:>8.1} {attacked:>8.1} {ratio:>6.2}x  {verdict:<8} {outcome}\n");
+    };
+    for attack in ATTACKS {
+        let felt = felt(&neighbour, || Attackers::start(&app, attack.tool)).await;
+        add(attack.tool, felt, &attack.outcome.to_string());
+    }
+    for (name, reason, versions) in attacks_of_loading().await {
+        let file = app.plugins().join(format!("{name}.wasm"));
+        let felt = felt(&neighbour, || Attackers::placing(file.clone(), Arc::clone(&versions))).await;
+        let outcome = ended(&app, &file, reason).await;
+        add(name, felt, &outcome);
+        std::fs::remove_file(&file).expect("the file");
     }
     // Past the harness, which keeps what a test that passes prints.
     use std::io::Write as _;
-    let table = format!("\n{table}{over} of {} over the bar\n", ATTACKS.len());
+    let table = format!("\n{table}{over} of {rows} over the bar\n");
     std::io::stderr().write_all(table.as_bytes()).expect("standard error");
     app.stop().await;
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod attacks;
 mod describe;
+mod files;
 mod limits;
 mod load;
 mod wasi;

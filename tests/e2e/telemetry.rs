@@ -3,7 +3,7 @@
 //! These tests run their server on one thread, which is the one whose log and traces they listen to.
 
 mod exported;
-mod log;
+pub(crate) mod log;
 mod sent;
 mod stores;
 

@@ -1,16 +1,31 @@
 //! What attacks are aimed at: the Zava data, with a canary in everything that is not Seattle's.
 
+use std::collections::BTreeMap;
+
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use stockade_tests::{Cluster, Signer, TestDatabase};
 use zava_retail::DemoCaller;
 
-use super::wire::{Said, Wire};
+use super::{
+    CLUSTER,
+    case::Case,
+    wire::{Said, Wire},
+};
 
 /// Marks every value of every row that the attacker, Seattle's store manager, must not see.
 const PLANT: &str = include_str!("plant.sql");
 
 /// What stands in other stores' rows, however it is written, and nowhere else; in small letters.
 const CANARIES: [&str; 5] = ["kanarie", "7734077347", "1773407734", "7734cafe", "1977-03-04"];
+/// The same as a binary cursor sends them: the digits of a numeric to the base 10,000, an int4, the beginning
+/// of a uuid, a date and a timestamptz since 2000-01-01.
+const BINARY_CANARIES: [&[u8]; 5] = [
+    &[0, 77, 13, 79, 28, 179, 28, 132],
+    &1_773_407_734_i32.to_be_bytes(),
+    &[0x77, 0x34, 0xca, 0xfe, 0, 0, 0x40, 0, 0x80, 0],
+    &(-8_338_i32).to_be_bytes(),
+    &(-720_360_000_000_000_i64).to_be_bytes(),
+];
 /// What another session has just sent.
 const CANARY_STATEMENT: &str = "papagei";
 
@@ -25,7 +40,10 @@ pub(crate) struct Bed {
     canaries: Vec<Vec<u8>>,
     /// Orders of the attacker's own store.
     own_orders: String,
-    whole: String,
+    /// What attacks could change for good, as it was before them.
+    whole: BTreeMap<String, Option<String>>,
+    /// The database's name.
+    name: String,
     /// Another store's session, in the middle of its work.
     _other: Wire,
 }
@@ -63,6 +81,7 @@ impl Bed {
 
         let signer = Signer::read(&database.context_key_file);
         let mut canaries: Vec<Vec<u8>> = CANARIES.map(|canary| canary.as_bytes().to_vec()).into();
+        canaries.extend(BINARY_CANARIES.map(<[u8]>::to_ascii_lowercase));
         canaries.push(CANARY_STATEMENT.into());
         canaries.extend(key_canaries(signer.secret()));
         let attacker = caller("seattle-store");
@@ -72,8 +91,10 @@ impl Bed {
         .fetch_one(&mut admin)
         .await
         .expect("a count");
-        let mut bed =
-            Self { database, admin, attacker, signer, canaries, own_orders, whole: String::new(), _other: other };
+        let name = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.expect("a name");
+        let whole = BTreeMap::new();
+        let mut bed = Self { database, admin, attacker, signer, canaries, own_orders, whole, name, _other: other };
+        let _beside_others = CLUSTER.read().await;
         bed.whole = bed.fingerprint().await;
         bed
     }
@@ -81,13 +102,16 @@ impl Bed {
     /// Changes the walls before the attacks begin.
     pub(crate) async fn change(&mut self, sql: &'static str) {
         self.admin.execute(sql).await.expect("an administrator's statement");
+        let _beside_others = CLUSTER.read().await;
         self.whole = self.fingerprint().await;
     }
 
-    /// Looks for what is not the attacker's, in whatever came back.
-    pub(crate) fn leak(&self, bytes: &[u8]) -> Option<String> {
+    /// Looks for what is not the attacker's, in whatever came back, but for the one canary that is known to be there.
+    pub(crate) fn leak(&self, bytes: &[u8], known: Option<&str>) -> Option<String> {
         let small = bytes.to_ascii_lowercase();
-        let found = self.canaries.iter().find_map(|canary| {
+        let known = known.map(str::to_ascii_lowercase);
+        let known = known.as_deref().map(str::as_bytes);
+        let found = self.canaries.iter().filter(|canary| known != Some(canary.as_slice())).find_map(|canary| {
             let at = memchr::memmem::find(&small, canary)?;
             Some(&bytes[at.saturating_sub(60)..(at + 60).min(bytes.len())])
         })?;
@@ -124,14 +148,40 @@ impl Bed {
         Ok(())
     }
 
-    /// Fails when anything in the database has changed.
-    pub(crate) async fn unharmed(&mut self) -> Result<(), String> {
-        let now = self.fingerprint().await;
-        if now == self.whole { Ok(()) } else { Err(format!("the database changed: {} is now {now}", self.whole)) }
+    /// The steps of a case, for this database.
+    pub(crate) fn steps(&self, case: &Case) -> Vec<String> {
+        case.steps().into_iter().map(|step| step.replace("{database}", &self.name)).collect()
     }
 
-    async fn fingerprint(&mut self) -> String {
-        sqlx::query_scalar(include_str!("fingerprint.sql")).fetch_one(&mut self.admin).await.expect("a fingerprint")
+    /// Names of what has changed since it was last asked, in the database and in the cluster around it.
+    pub(crate) async fn changed(&mut self) -> String {
+        let now = self.fingerprint().await;
+        let changed = self.whole.iter().filter(|(what, value)| now.get(*what) != Some(value));
+        let changed: Vec<_> = changed.map(|(what, _)| what.as_str()).collect();
+        let changed = changed.join(" ");
+        self.whole = now;
+        changed
+    }
+
+    /// Fails where a case has changed something else than what it is known to change. That is taken back.
+    pub(crate) async fn settle(&mut self, expected: &str, undo: &str) -> Result<(), String> {
+        let before = self.whole.clone();
+        let changed = self.changed().await;
+        if changed != expected {
+            return Err(format!("changes {changed:?} for good, expected {expected:?}"));
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let undo = undo.replace("{database}", &self.name);
+        self.admin.execute(AssertSqlSafe(undo)).await.map_err(|error| format!("is not undone: {error}"))?;
+        let left = self.changed().await;
+        if self.whole == before { Ok(()) } else { Err(format!("changes {changed}, and undone is {left:?}")) }
+    }
+
+    async fn fingerprint(&mut self) -> BTreeMap<String, Option<String>> {
+        let rows = sqlx::query_as(include_str!("fingerprint.sql")).fetch_all(&mut self.admin).await;
+        rows.expect("a fingerprint").into_iter().collect()
     }
 }
 

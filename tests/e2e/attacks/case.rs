@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-const THEMES: [(&str, &str); 6] = [
+const THEMES: [(&str, &str); 7] = [
     ("context", include_str!("../../attacks/context.toml")),
     ("statements", include_str!("../../attacks/statements.toml")),
+    ("readings", include_str!("../../attacks/readings.toml")),
     ("objects", include_str!("../../attacks/objects.toml")),
     ("catalogue", include_str!("../../attacks/catalogue.toml")),
     ("rows", include_str!("../../attacks/rows.toml")),
@@ -35,11 +36,22 @@ pub(crate) struct Case {
     signed: String,
     /// The same as `host`, on a server where nothing could be revoked; none: the same.
     managed: Option<String>,
+    /// What a straight connection to such a server gives away; none: nothing. It is no tenant's row.
+    pub(crate) managed_tells: Option<String>,
     /// The first field of the last row, on a plain connection.
     pub(crate) gives: Option<String>,
     /// What a straight connection is left with; through a cursor nothing ever is.
     #[serde(default)]
     pub(crate) residue: String,
+    /// What a straight connection changes for good, by its name in `fingerprint.sql`, and how an administrator
+    /// takes it back; through a cursor nothing ever changes.
+    #[serde(default)]
+    pub(crate) changes: String,
+    #[serde(default)]
+    pub(crate) undo: String,
+    /// What it changes only where nothing could be revoked.
+    #[serde(default)]
+    pub(crate) managed_changes: String,
 }
 
 /// A way to the server.
@@ -55,6 +67,21 @@ pub(crate) enum Way {
     Blind,
     /// The same with a store's valid context in place.
     Signed,
+    /// The last two where nothing could be revoked: row security and the signed context are all that is left.
+    ManagedBlind,
+    ManagedSigned,
+}
+
+impl Way {
+    /// Whether the server is one where nothing could be revoked.
+    pub(crate) fn is_managed(self) -> bool {
+        matches!(self, Self::Managed | Self::ManagedBlind | Self::ManagedSigned)
+    }
+
+    /// Whether a valid context is in place.
+    pub(crate) fn is_signed(self) -> bool {
+        matches!(self, Self::Signed | Self::ManagedSigned)
+    }
 }
 
 impl Case {
@@ -68,9 +95,20 @@ impl Case {
             Way::Host => &self.host,
             Way::Managed => self.managed.as_ref().unwrap_or(&self.host),
             Way::Protocol => &self.protocol,
-            Way::Blind => &self.blind,
-            Way::Signed => &self.signed,
+            Way::Blind | Way::ManagedBlind => &self.blind,
+            Way::Signed | Way::ManagedSigned => &self.signed,
         }
+    }
+
+    /// How many of its steps went well, that must fail where rights could be revoked.
+    pub(crate) fn succeeded(&self, way: Way, outcome: &str) -> usize {
+        let steps = self.expected(way).split(' ').zip(outcome.split(' '));
+        steps.filter(|(expected, found)| *found == "ok" && expected.split('|').all(|word| word != "ok")).count()
+    }
+
+    /// What a straight connection by this way changes for good.
+    pub(crate) fn changes(&self, way: Way) -> &str {
+        if way.is_managed() && !self.managed_changes.is_empty() { &self.managed_changes } else { &self.changes }
     }
 
     /// Whether that is how it may end by this way.

@@ -66,11 +66,21 @@ impl Wire {
 
     /// The extended protocol, unnamed, without parameters: one statement.
     pub(crate) async fn execute(&mut self, sql: &str) -> Said {
+        self.execute_with(sql, 0).await
+    }
+
+    /// The same with so many values, each `1` in text. The protocol counts them in 16 bits: more wrap around.
+    pub(crate) async fn execute_with(&mut self, sql: &str, values: usize) -> Said {
         let mut parse = vec![0];
         parse.extend_from_slice(&terminated(sql));
         parse.extend_from_slice(&[0, 0]);
+        // Portal, statement, no formats; then the values, and no formats of results.
+        let mut bind = vec![0, 0, 0, 0];
+        bind.extend_from_slice(&(values as u16).to_be_bytes());
+        bind.extend_from_slice(&[0, 0, 0, 1, b'1'].repeat(values));
+        bind.extend_from_slice(&[0, 0]);
         self.send(Some(b'P'), &parse).await;
-        self.send(Some(b'B'), &[0; 8]).await;
+        self.send(Some(b'B'), &bind).await;
         self.send(Some(b'E'), &[0; 5]).await;
         self.send(Some(b'S'), &[]).await;
         self.listen().await

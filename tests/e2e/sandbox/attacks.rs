@@ -12,6 +12,8 @@ pub(crate) enum Outcome {
     TimedOut,
     /// It stayed within its limits and gave this.
     Works(&'static str),
+    /// It gave this: as much as this limit let through.
+    Cut(&'static str, &'static str),
     /// It may not.
     Denied,
 }
@@ -22,12 +24,13 @@ impl std::fmt::Display for Outcome {
             Stopped(limit) => f.write_str(limit.unwrap_or("trap")),
             TimedOut => f.write_str("timed out"),
             Works(result) => write!(f, "works: {result}"),
+            Cut(limit, result) => write!(f, "{limit}: {result}"),
             Denied => f.write_str("denied"),
         }
     }
 }
 
-use Outcome::{Denied, Stopped, TimedOut, Works};
+use Outcome::{Cut, Denied, Stopped, TimedOut, Works};
 
 /// A tool that attacks, and what comes of it.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +122,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     rust("ten_thousand_calls", Works(r#"{"count":10000}"#)),
     rust("two_cursors", Stopped(None)),
     rust("kept_cursor", Works(r#"{"count":10}"#)),
-    rust("many_rows", Works(r#"{"count":100}"#)),
-    rust("many_bytes", Works(r#"{"count":49}"#)),
+    rust("many_rows", Cut("rows_max", r#"{"count":100}"#)),
+    rust("many_bytes", Cut("bytes_max", r#"{"count":49}"#)),
     rust("odd_numbers", Works(r#"{"count":16}"#)),
     rust("other_namespace", Denied),
     raw("text_is_no_text", Stopped(None), LOG, "(i32.store (i32.const 1200) (i32.const 0x80c0feff)) (call $log (i32.const 2) (i32.const 1200) (i32.const 4))"),

@@ -11,6 +11,7 @@ use super::{
     attacks::{ATTACKS, Outcome},
     load::widened,
 };
+use crate::telemetry::log::a_plugins_lines_are_bounded_by_the_second_for_all_its_calls_together;
 
 const LOG: &str = r#"(import "stockade:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
 const SLEEP: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
@@ -297,14 +298,20 @@ async fn what_a_call_has_used_is_known_however_it_ended() {
 fn every_limit_is_reached_by_a_test_and_stands_in_the_reference() {
     let by_attacks = ATTACKS.iter().filter_map(|attack| match attack.outcome {
         Outcome::Stopped(limit) => limit,
+        Outcome::Cut(limit, _) => Some(limit),
         _ => None,
     });
-    // Tools whose results are cut, not stopped; and the tests above.
-    let elsewhere =
-        ["rows_max", "bytes_max", "log_lines_max", "concurrent_calls", "instances_max", "core_instances_max"];
-    let reached: Vec<_> = by_attacks.chain(elsewhere).collect();
+    // The others by tests, named so that the compiler misses one that goes.
+    let by_tests: [(&str, fn()); 5] = [
+        ("log_lines_max", a_plugin_logs_as_much_and_as_loud_as_it_may),
+        ("log_lines_per_s_max", a_plugins_lines_are_bounded_by_the_second_for_all_its_calls_together),
+        ("concurrent_calls", a_call_without_a_place_is_busy_and_nobodys_plugin_is_blamed),
+        ("instances_max", a_call_without_a_place_is_busy_and_nobodys_plugin_is_blamed),
+        ("core_instances_max", plugins_of_many_core_instances_and_memories_never_exhaust_the_pool),
+    ];
+    let reached: Vec<_> = by_attacks.chain(by_tests.map(|(limit, _)| limit)).collect();
     let host = include_str!("../../../host/runtime/README.md");
-    let settings = ["instances_max", "core_instances_max", "start_ms"];
+    let settings = ["instances_max", "core_instances_max", "start_ms", "log_lines_per_s_max"];
     for limit in Limits::NAMES.iter().copied().chain(settings) {
         assert!(reached.contains(&limit), "no test reaches `{limit}`");
         assert!(host.contains(&format!("| `{limit}` |")), "no line for `{limit}` in host/runtime/README.md");

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 use stockade_runtime::pack::pack;
-use stockade_tests::{Client, TestApp, raw_guest, raw_manifest};
+use stockade_tests::{Client, Log, TestApp, raw_guest, raw_manifest};
 use wasm_encoder::{
-    Component, ComponentSection as _, InstanceSection, MemorySection, MemoryType, Module, ModuleSection,
-    NestedComponentSection, RefType, TableSection, TableType,
+    ComponentSection as _, InstanceSection, MemorySection, MemoryType, Module, ModuleSection, RefType, TableSection,
+    TableType,
 };
 
+use super::files::{large, nested, noise};
 use crate::plugins::{place, until_refused};
 
 /// `guest` with `count` more core instances of a module with `memories` memories and `tables` tables.
@@ -53,29 +54,6 @@ pub(crate) fn widened(guest: &[u8], count: u32, memories: u32, tables: u32) -> V
     out
 }
 
-fn nested(depth: u32) -> Vec<u8> {
-    let mut component = Component::new();
-    for _ in 0..depth {
-        let mut outer = Component::new();
-        outer.section(&NestedComponentSection(&component));
-        component = outer;
-    }
-    component.finish()
-}
-
-/// A component of random bytes behind a right beginning, the same at every run.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut out = b"\0asm\x0d\0\x01\0".to_vec();
-    out.extend((0..length).map(|_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    }));
-    out
-}
-
 fn native(component: &[u8]) -> Vec<u8> {
     wasmtime::Engine::default().precompile_component(component).unwrap()
 }
@@ -86,6 +64,24 @@ async fn packed(guest: &[u8], name: &str) -> Vec<u8> {
 
 async fn serves(client: &Client) {
     assert_eq!(client.call("noop", json!({})).await.structured(), &json!({}));
+}
+
+/// Puts the file there, and waits until it is refused with `words`. Meanwhile, and right after it, another
+/// tenant's calls work; the log names the file, and says whether an older version serves.
+async fn refused(app: &TestApp, file: &str, bytes: &[u8], words: &str) {
+    let neighbour = app.client("neighbour");
+    let place_and_wait = async {
+        place(&app.plugins(), file, bytes);
+        until_refused(app, file, words).await;
+    };
+    tokio::join!(place_and_wait, serves(&neighbour));
+    serves(&neighbour).await;
+    let path = app.plugins().join(file).display().to_string();
+    let lines = Log::keep().containing("plugin refused");
+    let of_file: Vec<_> = lines.iter().filter(|line| line["file"] == path.as_str()).collect();
+    let [line] = of_file[..] else { panic!("{file}: {of_file:?}") };
+    assert_eq!((&line["level"], &line["serving_older_version"]), (&json!("WARN"), &json!(false)), "{line}");
+    assert!(line["reason"].as_str().is_some_and(|reason| reason.contains(words)), "{line}");
 }
 
 /// A component in text that exports `name` with a function of type `call`.
@@ -108,17 +104,17 @@ fn importing(name: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn what_is_no_plugin_is_refused_with_its_reason_and_the_others_serve() {
-    let app = TestApp::builder().plugins(&["noop"]).plugin_settings("component_bytes_max = 1048576").start().await;
-    let client = app.client("head-office");
+    Log::keep();
+    let settings = "component_bytes_max = 1048576";
+    let app = TestApp::builder().plugins(&["noop"]).tenant("neighbour").plugin_settings(settings).start().await;
     let guest = raw_guest("", "");
     let whole = packed(&guest, "whole").await;
-    let large_data = format!("(data (i32.const 3000) \"{}\")", "x".repeat(1 << 20));
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("random", noise(4096), "not a component"),
         ("precompiled", native(&guest), "native code"),
         ("truncated", whole[..whole.len() / 2].to_vec(), "damaged or cut short"),
         ("without-end", whole[..whole.len() - 1].to_vec(), "damaged or cut short"),
-        ("large", raw_guest(&large_data, ""), "component_bytes_max"),
+        ("large", large(10_000, 0), "component_bytes_max"),
         ("nested-100", packed(&nested(100), "nested-100").await, "does not fit the contract"),
         ("nested-5000", packed(&nested(5_000), "nested-5000").await, "does not fit the contract"),
         (
@@ -148,10 +144,7 @@ async fn what_is_no_plugin_is_refused_with_its_reason_and_the_others_serve() {
         ("tables", packed(&widened(&guest, 40, 0, 1), "tables").await, "tables"),
     ];
     for (name, bytes, words) in cases {
-        let file = format!("{name}.wasm");
-        place(&app.plugins(), &file, &bytes);
-        until_refused(&app, &file, words).await;
-        serves(&client).await;
+        refused(&app, &format!("{name}.wasm"), &bytes, words).await;
     }
     app.stop().await;
 }

@@ -10,11 +10,11 @@ use crate::embedded::{data_dir, started};
 
 /// What a provider gives: a role that makes roles, and a database of its own.
 const PROVIDER: [&str; 2] =
-    ["CREATE ROLE customer LOGIN CREATEROLE CREATEDB", "CREATE DATABASE managed OWNER customer"];
+    ["CREATE ROLE administrator LOGIN CREATEROLE CREATEDB", "CREATE DATABASE managed OWNER administrator"];
 /// Extensions that a provider allows are made with its rights.
 const EXTENSION: &str = "CREATE EXTENSION vector";
 
-/// What the customer's application brings.
+/// What an application brings.
 const APPLICATION: &str = "
     CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO test_reader;
     CREATE TABLE app.notes (id int PRIMARY KEY, tenant text NOT NULL);
@@ -55,19 +55,19 @@ async fn an_administrator_who_is_no_superuser_sets_up_and_the_host_says_what_is_
     }
     let mut provider = PgConnection::connect(&cluster.url("postgres", "managed")).await.unwrap();
     sqlx::raw_sql(EXTENSION).execute(&mut provider).await.unwrap();
-    let customer_url = cluster.url("customer", "managed");
+    let administrator_url = cluster.url("administrator", "managed");
     let key_file = directory.path().join("key");
     let key = ContextKey::generate();
     key.write_file(&key_file).unwrap();
     let names = SetupConfig { login_password: Some(Secret::new("a password".to_owned())), ..setup_config() };
     // And again, as after a new release.
     for _ in 0..2 {
-        setup::apply(&customer_url, &names, &key).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+        setup::apply(&administrator_url, &names, &key).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     }
-    let mut customer = PgConnection::connect(&customer_url).await.unwrap();
-    let is_superuser: String = sqlx::query_scalar("SHOW is_superuser").fetch_one(&mut customer).await.unwrap();
+    let mut administrator = PgConnection::connect(&administrator_url).await.unwrap();
+    let is_superuser: String = sqlx::query_scalar("SHOW is_superuser").fetch_one(&mut administrator).await.unwrap();
     assert_eq!(is_superuser, "off");
-    sqlx::raw_sql(APPLICATION).execute(&mut customer).await.unwrap();
+    sqlx::raw_sql(APPLICATION).execute(&mut administrator).await.unwrap();
 
     let mut config = host(cluster.url("test_login", "managed"), key_file);
     let Err(error) = Database::connect(&config).await else { panic!("the host started") };
