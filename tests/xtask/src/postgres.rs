@@ -13,9 +13,11 @@ use crate::places::Places;
 use crate::wheel::Wheel;
 
 /// What else the user can do where the wheel is no way.
-const INSTEAD: &str = "Or install PostgreSQL ≥ 15 with pgvector (Debian 13 and Ubuntu: `apt install postgresql \
-    postgresql-17-pgvector`; macOS: `brew install postgresql@17 pgvector`), or set DATABASE_URL to an administrator's \
-    URL of a server that has both";
+const INSTEAD: &str = "Or install PostgreSQL ≥ 15 with pgvector (Debian and Ubuntu, of which few releases have a recent \
+    pgvector themselves: `sudo apt install postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh \
+    && sudo apt install postgresql-17-pgvector`; Fedora: `sudo dnf install postgresql-server pgvector`; macOS: `brew install \
+    postgresql@17 pgvector`), or set STOCKADE_POSTGRES_BIN to the folder of a PostgreSQL that has it; for `cargo demo` \
+    alone, DATABASE_URL to an administrator's URL of a server will do as well";
 
 /// The server to use.
 #[derive(Debug)]

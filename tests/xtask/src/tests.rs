@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test that this machine can run, counted.
 
+mod programs;
 mod tally;
 
 use std::io::{BufRead, BufReader};
@@ -8,8 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::debian;
-use crate::environment::{self, Prepared};
+use crate::environment::Prepared;
 use crate::guest;
 use crate::places::{Places, repository};
 use crate::tidy;
@@ -22,7 +22,6 @@ pub(crate) use tally::Tally;
 /// Where something that the tests need cannot be had. A failed test is no error: it is counted.
 pub(crate) async fn run(places: &Places) -> Result<Tally> {
     let prepared = Prepared::get(places).await?;
-    let (pgbouncer, redis) = (debian::PGBOUNCER.find(places)?, debian::REDIS.find(places)?);
 
     let mut tally = Tally::default();
     let (held, broken) = tidy::report(&tidy::check(repository())?);
@@ -38,11 +37,7 @@ pub(crate) async fn run(places: &Places) -> Result<Tally> {
     let mut host = command::cargo();
     host.args(["test", "--workspace", "--no-fail-fast", "--", "--include-ignored"]);
     prepared.tell(&mut host)?;
-    host.env(environment::PGBOUNCER_BIN, pgbouncer).env(environment::REDIS_BIN, redis);
-    match debian::faketime(places) {
-        Ok(library) => drop(host.env(environment::FAKETIME_LIB, library)),
-        Err(error) => eprintln!("    the test of clocks that differ is left out: {error:#}"),
-    }
+    programs::tell(&mut host, places)?;
     count(host.current_dir(repository()), &mut tally)?;
     Ok(tally)
 }

@@ -5,7 +5,7 @@
 mod dependencies;
 mod edges;
 mod features;
-mod files;
+pub(crate) mod files;
 mod interfaces;
 mod words;
 

@@ -115,7 +115,7 @@ fn pinned(apt: &Apt, name: &str, tried: &str) -> Result<String> {
 /// names, else out of Debian's package.
 ///
 /// # Errors
-/// Where it cannot be had; one test is left out then.
+/// Where it cannot be had.
 pub(crate) fn faketime(places: &Places) -> Result<PathBuf> {
     const TRIED: &str = "0.9.10-2.1";
     if let Some(named) = environment::value(environment::FAKETIME_LIB) {

@@ -12,6 +12,8 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     /// Marked as ignored, and not run.
     pub(crate) skipped: usize,
+    /// Not run, because this machine lacks a program that they need.
+    pub(crate) left_out: usize,
     /// What the test binaries with a failure printed of it, line by line.
     pub(crate) report: Vec<String>,
     /// Lines of the report of the binary that is being read, while it is inside one.
@@ -41,18 +43,23 @@ impl Tally {
                 Some((number, "passed")) => self.passed += number,
                 Some((number, "failed")) => self.failed += number,
                 Some((number, "ignored")) => self.skipped += number,
+                // What else would be filtered out: nobody names tests to run.
+                Some((number, "filtered out")) => self.left_out += number,
                 _ => {}
             }
         }
     }
 }
 
-/// `12 passed, 0 failed`, and `, 3 skipped` where there are any.
+/// `12 passed, 0 failed`, and `, 3 skipped`, `, 4 left out` where there are any.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.passed, self.failed)?;
         if self.skipped > 0 {
             write!(f, ", {} skipped", self.skipped)?;
+        }
+        if self.left_out > 0 {
+            write!(f, ", {} left out", self.left_out)?;
         }
         Ok(())
     }
@@ -74,14 +81,14 @@ mod tests {
             "left is not right",
             "failures:",
             "    b",
-            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.00s",
             "the test printed: 99 passed; 99 failed",
         ] {
             tally.read(line);
         }
-        assert_eq!((tally.passed, tally.failed, tally.skipped), (23, 2, 1));
+        assert_eq!((tally.passed, tally.failed, tally.skipped, tally.left_out), (23, 2, 1, 4));
         assert_eq!(tally.report, ["---- b stdout ----", "left is not right", "failures:", "    b"]);
-        assert_eq!(tally.to_string(), "23 passed, 2 failed, 1 skipped");
+        assert_eq!(tally.to_string(), "23 passed, 2 failed, 1 skipped, 4 left out");
         assert_eq!(Tally { passed: 1, ..Tally::default() }.to_string(), "1 passed, 0 failed");
     }
 }

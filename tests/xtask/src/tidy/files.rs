@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 
 /// A text file, with its path from the repository's root.
 #[derive(Debug)]
-pub(super) struct File {
-    pub(super) path: String,
-    pub(super) text: String,
+pub(crate) struct File {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// Folders that hold nothing written by hand.
@@ -24,7 +24,7 @@ const LINES_MAX: usize = 600;
 const EMPTY_NAMES: &[&str] = &["core", "common", "util", "utils", "utilities", "helper", "helpers", "manager", "misc"];
 
 /// Every text file below the root.
-pub(super) fn read(repository: &Path) -> Result<Vec<File>> {
+pub(crate) fn read(repository: &Path) -> Result<Vec<File>> {
     let mut files = Vec::new();
     collect(repository, repository, &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
