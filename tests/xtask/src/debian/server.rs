@@ -18,7 +18,7 @@ pub(crate) const PGBOUNCER: Server = Server {
     program: "usr/sbin/pgbouncer",
     packages: &["pgbouncer"],
     pinned: "1.18.0-1+deb12u1",
-    instead: "Or install PgBouncer (Debian and Ubuntu: `apt install pgbouncer`; macOS: `brew install pgbouncer`)",
+    instead: "Install PgBouncer (Debian and Ubuntu: `apt install pgbouncer`; macOS: `brew install pgbouncer`)",
 };
 
 /// The second tier of the cache.
@@ -28,7 +28,7 @@ pub(crate) const REDIS: Server = Server {
     // The program is in redis-tools, its name in redis-server.
     packages: &["redis-server", "redis-tools"],
     pinned: "5:7.0.15-1~deb12u10",
-    instead: "Or install Redis (Debian and Ubuntu: `apt install redis-server`; macOS: `brew install redis`)",
+    instead: "Install Redis (Debian and Ubuntu: `apt install redis-server`; macOS: `brew install redis`)",
 };
 
 /// A server in Debian.
@@ -40,7 +40,7 @@ pub(crate) struct Server {
     packages: &'static [&'static str],
     /// The version that was tried, used while Debian carries it; then the candidate.
     pinned: &'static str,
-    /// What else the user can do.
+    /// What the user can do.
     instead: &'static str,
 }
 
@@ -128,7 +128,8 @@ pub(crate) fn faketime(places: &Places) -> Result<PathBuf> {
         let package = format!("libfaketime={}", pinned(&apt, "libfaketime", TRIED)?);
         apt.unpack(std::slice::from_ref(&package), &staging.join("root"))?;
         Ok(package + "\n")
-    })?;
+    })
+    .with_context(|| format!("set {} to the file libfaketime.so.1", environment::FAKETIME_LIB))?;
     let folder = guest::host()?.replace("-unknown-", "-");
     Ok(dir.join("root/usr/lib").join(folder).join("faketime/libfaketime.so.1"))
 }
