@@ -15,7 +15,8 @@ use wasmtime::{
 use crate::{config::RuntimeConfig, error::RuntimeError, limits::LimitRequest};
 
 /// How often a running guest is interrupted: to go on in the background, to let others take their turn
-/// there, or to be stopped. The longest that a call can keep a worker of the server.
+/// there, or to be stopped. A worker of the server may be kept for longer: what the host does for a call has no
+/// ticks, and [`crate::background`] looks at it only between its turns.
 pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 /// What one place of the pool has for an instance. One that needs more takes several places.

@@ -126,11 +126,16 @@ impl OperatorGrants {
     /// Read the operator's file.
     ///
     /// # Errors
-    /// A sentence with the path when it cannot be read, is not TOML or has an unknown key.
+    /// A sentence with the path, when it cannot be read, and with the line, when it is not TOML or has an unknown
+    /// key. It quotes nothing of the file: the path may be that of another one, with a secret in it.
     pub fn read_file(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| format!("cannot read the grants file {}: {e}", path.display()))?;
-        toml::from_str(&text).map_err(|e| format!("the grants file {} is wrong: {e}", path.display()))
+        toml::from_str(&text).map_err(|error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            format!("the grants file {} is wrong in line {line}: {}", path.display(), without_value(error.message()))
+        })
     }
 
     /// The plugins whose grants differ, by name.
@@ -171,6 +176,16 @@ impl OperatorGrants {
                 "the manifest asks for {what}, which the operator has not granted: add it to [{plugin}] in the grants file, or take it out of the manifest"
             )),
         }
+    }
+}
+
+/// What the parser says, without what it found: serde's `invalid type: string "hunter2", expected a map`.
+fn without_value(message: &str) -> String {
+    match (message.split_once(": "), message.rfind(", expected ")) {
+        (Some((kind @ ("invalid type" | "invalid value"), _)), Some(at)) => {
+            format!("{kind}{}", message.get(at..).unwrap_or_default())
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -236,6 +251,21 @@ mod tests {
         }
         assert!(operator.check("other", &asked("cache = {}")).is_err(), "another plugin's grant");
         assert!(operator.check("other", &Grants::default()).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_file_is_said_without_quoting_it() {
+        let path = std::env::temp_dir().join(format!("stockade-grants-{}.toml", std::process::id()));
+        for (text, words) in [
+            ("[sales]\ncache = \"hunter2\"\n", "in line 2: invalid type, expected "),
+            ("\n\nhunter2-----BEGIN KEY", "in line 3: "),
+            ("[sales]\ncash = {} # hunter2\n", "unknown field `cash`"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let sentence = OperatorGrants::read_file(&path).expect_err(words);
+            assert!(sentence.contains(words) && !sentence.contains("hunter2"), "{sentence}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     const SCHEMA: &str = "sql = { schemas = [\"a\"] }";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wasmtime::{
-    Config, Engine, Store, StoreLimits, StoreLimitsBuilder,
+    Config, Engine, ResourceLimiter, Store,
     component::{Component, Linker},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     section,
 };
 
-/// Time, memory and tables for a component that describes its tools.
+/// Time, and all memories and all tables together, for a component that describes its tools.
 const DESCRIBE_MAX: Duration = Duration::from_secs(5);
 const DESCRIBE_BYTES_MAX: usize = 64 << 20;
 const DESCRIBE_TABLE_ELEMENTS_MAX: usize = 20_000;
@@ -73,16 +73,41 @@ async fn describe(bytes: &[u8]) -> Result<Option<Vec<ToolManifest>>, LoadError> 
     if !exports_it {
         return Ok(None);
     }
-    let mut linker: Linker<StoreLimits> = Linker::new(&engine);
+    let mut linker: Linker<Taken> = Linker::new(&engine);
     linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
-    let limits = StoreLimitsBuilder::new().memory_size(DESCRIBE_BYTES_MAX).table_elements(DESCRIBE_TABLE_ELEMENTS_MAX);
-    let mut store = Store::new(&engine, limits.build());
-    store.limiter(|limits| limits);
+    let mut store = Store::new(&engine, Taken::default());
+    store.limiter(|taken| taken);
     store.set_epoch_deadline(u64::try_from(DESCRIBE_MAX.as_millis() / engine::TICK.as_millis()).unwrap_or(u64::MAX));
     engine::start_clock(&engine).map_err(|e| LoadError::Contract(e.to_string()))?;
     let pack = described::Pack::instantiate_async(&mut store, &component, &linker).await.map_err(failed)?;
     let tools = pack.stockade_plugin_describe().call_tools(&mut store).await.map_err(failed)?;
     tools.into_iter().map(tool_manifest).collect::<Result<_, _>>().map(Some)
+}
+
+/// What a component that describes its tools has taken.
+#[derive(Default)]
+struct Taken {
+    bytes: usize,
+    elements: usize,
+}
+
+impl ResourceLimiter for Taken {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(take(&mut self.bytes, desired.saturating_sub(current), DESCRIBE_BYTES_MAX))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(take(&mut self.elements, desired.saturating_sub(current), DESCRIBE_TABLE_ELEMENTS_MAX))
+    }
+}
+
+/// Take more, unless it were too much.
+fn take(taken: &mut usize, more: usize, max: usize) -> bool {
+    let sum = taken.saturating_add(more);
+    if sum <= max {
+        *taken = sum;
+    }
+    sum <= max
 }
 
 fn tool_manifest(tool: describe::Tool) -> Result<ToolManifest, LoadError> {
