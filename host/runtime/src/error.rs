@@ -16,10 +16,13 @@ pub enum RuntimeError {
         /// What the system says.
         reason: String,
     },
+    /// The operator's grants cannot be read. The text says which file, and what of it.
+    #[error("{0}")]
+    Grants(String),
 }
 
 /// Why a plugin file is not loaded. The texts are for the operator.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read, or is too large.
     #[error("the file cannot be read: {0}")]
@@ -84,6 +87,13 @@ pub enum CallError {
     Stopped {
         /// By what. For the log and the metrics.
         kind: StopKind,
+        /// For the log.
+        inner: Inner,
+    },
+    /// The tool says that it failed, in words of its own.
+    Failed {
+        /// A stable word.
+        code: String,
         /// For the log.
         inner: Inner,
     },

@@ -1,15 +1,12 @@
 //! One call, from its arguments to its result.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::Value;
-use stockade_db::{CacheScope, Inner, SessionLimits};
+use stockade_db::{CacheScope, Inner, SessionLimits, TenantId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 
@@ -18,13 +15,14 @@ use crate::{
     call::{Invocation, ToolOutput},
     cpu::Cpu,
     error::{CallError, StopKind},
+    interfaces::convert::{UNAVAILABLE, UNEXPECTED},
     limits::Limits,
     plugin::{LoadedTool, Plugin},
     ready::Instance,
     recycle::{Recycler, Spent},
     report::{CallReport, Used},
     runtime::Runtime,
-    state::{Call, ProgressReports, Stop},
+    state::{Call, CallState, ProgressReports, Stop},
 };
 
 const INNER_CHARS_MAX: usize = 2_000;
@@ -35,6 +33,9 @@ const WASMTIME_LIMITS: [(&str, &str); 2] =
     [("fuel allocated for hostcalls has been exhausted", "memory_mib"), ("store handle limit exceeded", "handles")];
 /// A result of more bytes is read and checked in the background.
 const OUTPUT_BYTES_HERE_MAX: usize = 64 << 10;
+/// How long a call waits while its plugin has as many as it takes. It keeps its place in the server meanwhile, which
+/// calls of other plugins could have: one that is slow must not make them wait for as long as it may take itself.
+const PLUGIN_WAIT_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) async fn invoke(
     runtime: &Runtime,
@@ -43,26 +44,29 @@ pub(crate) async fn invoke(
     mut invocation: Invocation,
 ) -> Result<ToolOutput, CallError> {
     invocation.report.found(&plugin.identity);
-    let arguments = Value::Object(std::mem::take(&mut invocation.arguments));
-    tool.input.check(&arguments).map_err(CallError::InvalidArguments)?;
-
     let deadline = tokio::time::Instant::now() + tool.limits.deadline();
-    let of_plugin = place(&plugin.calls, 1, deadline, "concurrent_calls").await?;
-    let of_all = place(&runtime.instances, plugin.instances.places(), deadline, "instances_max").await?;
     let stop_at = deadline + Limits::GRACE;
     let cpu = Arc::new(Cpu::default());
-    let report = invocation.report.clone();
     let tenant = invocation.caller.identity.tenant.clone();
+    let arguments = Value::Object(std::mem::take(&mut invocation.arguments));
+    let checked = check_arguments(runtime, tool, arguments, &tenant, &cpu);
+    let arguments = tokio::time::timeout_at(deadline, checked).await.map_err(|_| timeout())??;
+
+    let patience = deadline.min(tokio::time::Instant::now() + PLUGIN_WAIT_MAX);
+    let of_plugin = place(&plugin.calls, 1, patience, "concurrent_calls").await?;
+    let of_all = place(&runtime.instances, plugin.instances.places(), deadline, "instances_max").await?;
+    let report = invocation.report.clone();
     let running = Running {
         instance: None,
         plugin: Arc::clone(plugin),
+        tenant: tenant.clone(),
         recycler: Arc::clone(&runtime.recycler),
         cpu: Arc::clone(&cpu),
         report,
         places: Some((of_plugin, of_all)),
     };
     let call = call(runtime, plugin, tool, invocation, deadline);
-    let work = running.serve(call, Arc::clone(tool), arguments.to_string(), stop_at);
+    let work = running.serve(call, Arc::clone(tool), arguments, stop_at);
     let carried = runtime.background.carry(tenant.as_str(), Arc::clone(&cpu), work);
     match tokio::time::timeout_at(stop_at + Limits::GRACE, carried).await {
         Ok(outcome) => outcome,
@@ -70,6 +74,24 @@ pub(crate) async fn invoke(
         Err(_) if cpu.is_long() => Err(stopped(&Stop::Limit("deadline_ms").into())),
         Err(_) => Err(timeout()),
     }
+}
+
+/// The arguments as text, if they satisfy the tool's schema. What takes long to check is checked in the background.
+async fn check_arguments(
+    runtime: &Runtime,
+    tool: &Arc<LoadedTool>,
+    arguments: Value,
+    tenant: &TenantId,
+    cpu: &Arc<Cpu>,
+) -> Result<String, CallError> {
+    let text = arguments.to_string();
+    if tool.input.is_long_for(text.len()) {
+        cpu.set_long();
+    }
+    let tool = Arc::clone(tool);
+    let check = async move { tool.input.check(&arguments).map_err(CallError::InvalidArguments) };
+    runtime.background.carry(tenant.as_str(), Arc::clone(cpu), check).await?;
+    Ok(text)
 }
 
 fn timeout() -> CallError {
@@ -126,10 +148,10 @@ fn call(
         began_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
         deadline,
         limits: *limits,
-        host_calls: 0,
         log_lines: 0,
         cursor_open: false,
-        unavailable: AtomicBool::new(false),
+        unavailable: false,
+        failed: false,
         progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
         report,
         log_rate: Arc::clone(&plugin.log_rate),
@@ -140,6 +162,7 @@ fn call(
 struct Running {
     instance: Option<Instance>,
     plugin: Arc<Plugin>,
+    tenant: TenantId,
     recycler: Arc<Recycler>,
     cpu: Arc<Cpu>,
     report: CallReport,
@@ -159,7 +182,8 @@ impl Running {
         let outcome = tokio::time::timeout_at(stop_at, self.run(&tool.info.name, &arguments)).await;
         self.finish();
         let output = outcome.map_err(|_| timeout())??;
-        if check_size(&output, &tool.limits)? > OUTPUT_BYTES_HERE_MAX {
+        let bytes = check_size(&output, &tool.limits)?;
+        if bytes > OUTPUT_BYTES_HERE_MAX || tool.output.is_long_for(bytes) {
             self.cpu.set_long();
             tokio::task::yield_now().await;
         }
@@ -177,14 +201,12 @@ impl Running {
     }
 
     async fn run(&mut self, tool: &str, arguments: &str) -> Result<Output, CallError> {
-        let Some(Instance { store, bindings }) = &mut self.instance else {
+        let Some(Instance { store, bindings, .. }) = &mut self.instance else {
             return Err(CallError::Unexpected { inner: Inner::new("the instance is gone") });
         };
         let returned = bindings.stockade_plugin_tools().call_call(&mut *store, tool, arguments).await;
-        returned.map_err(|trap| stopped(&trap))?.map_err(|error| match (error, store.data().call()) {
-            (Error::Unexpected(_), Some(call)) if call.unavailable.load(Ordering::Relaxed) => CallError::Unavailable,
-            (error, _) => refused(error),
-        })
+        let told = store.data().call().map(|call| (call.unavailable, call.failed)).unwrap_or_default();
+        returned.map_err(|trap| stopped(&trap))?.map_err(|error| refused(error, told))
     }
 
     /// What is left to say in the log.
@@ -206,13 +228,19 @@ impl Drop for Running {
     fn drop(&mut self) {
         let (instance, places) = (self.instance.take(), self.places.take());
         let call = instance.as_ref().and_then(|instance| instance.store.data().call());
-        let (host_calls, database) = call.map(|call| (call.host_calls, call.session.usage())).unwrap_or_default();
-        let memory_bytes = instance.as_ref().map_or(0, |instance| instance.store.data().limiter.memory_bytes());
-        let (rows, bytes) = (database.rows, database.bytes);
-        self.report.ended(Used { cpu: self.cpu.used(), host_calls, memory_bytes, rows, bytes });
+        let database = call.map(|call| call.session.usage()).unwrap_or_default();
+        let state = instance.as_ref().map(|instance| instance.store.data());
+        self.report.ended(Used {
+            cpu: self.cpu.used() + instance.as_ref().map(|instance| instance.ahead).unwrap_or_default(),
+            host_calls: state.map_or(0, CallState::host_calls),
+            memory_bytes: state.map_or(0, |state| state.limiter.memory_bytes()),
+            rows: database.rows,
+            bytes: database.bytes,
+        });
         let (of_plugin, places) = places.unzip();
         drop(of_plugin);
-        self.recycler.take(Spent { plugin: Arc::clone(&self.plugin), instance, places, long: self.cpu.is_long() });
+        let (plugin, tenant) = (Arc::clone(&self.plugin), self.tenant.clone());
+        self.recycler.take(Spent { plugin, tenant, instance, places, long: self.cpu.is_long() });
     }
 }
 
@@ -236,9 +264,11 @@ fn check_output(output: Output, tool: &LoadedTool) -> Result<ToolOutput, CallErr
     }
 }
 
-/// The tool's own error, which may be one that the host gave it. It is bounded like a line of the log:
-/// an error is no way around `output_bytes_max`.
-fn refused(error: Error) -> CallError {
+/// The tool's own error. It is bounded like a line of the log: an error is no way around `output_bytes_max`.
+///
+/// Where the host told it that something was unavailable, or that it had failed, and the tool says the same, the
+/// host is to blame; else it is the tool, whatever it says.
+fn refused(error: Error, (unavailable, failed): (bool, bool)) -> CallError {
     let code = |code: &str| code.chars().filter(|c| !c.is_control()).take(CODE_CHARS_MAX).collect();
     match error {
         Error::Validation(f) => CallError::Validation { code: code(&f.code), message: clip(&f.message) },
@@ -247,9 +277,11 @@ fn refused(error: Error) -> CallError {
         }
         Error::Database(f) => CallError::Database { sqlstate: code(&f.sqlstate), message: clip(&f.message) },
         Error::QueryTimeout(f) => CallError::QueryTimeout { code: code(&f.code) },
-        Error::Unexpected(f) => CallError::Unexpected {
-            inner: Inner::new(format!("the tool returned {}: {}", clip(&f.code), clip(&f.message))),
+        Error::Unexpected(f) if unavailable && f.code == UNAVAILABLE => CallError::Unavailable,
+        Error::Unexpected(f) if failed && f.code == UNEXPECTED => CallError::Unexpected {
+            inner: Inner::new("the tool passed the host's error on; the line before says which"),
         },
+        Error::Unexpected(f) => CallError::Failed { code: code(&f.code), inner: Inner::new(clip(&f.message)) },
     }
 }
 
@@ -290,4 +322,25 @@ fn kind_of(trap: &Trap) -> &'static str {
 /// Bounded, and without the control characters that a guest's words may hold.
 fn clip(text: &str) -> String {
     text.chars().take(INNER_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::stockade::plugin::types::Failure;
+
+    #[test]
+    fn the_host_is_to_blame_for_what_it_told_the_tool_alone() {
+        let says = |code: &str| Error::Unexpected(Failure { code: code.into(), message: "r-1".into() });
+        assert!(matches!(refused(says(UNAVAILABLE), (true, false)), CallError::Unavailable));
+        assert!(matches!(refused(says(UNEXPECTED), (false, true)), CallError::Unexpected { .. }));
+        for (code, told) in [
+            (UNAVAILABLE, (false, true)),
+            (UNEXPECTED, (true, false)),
+            ("PANICKED", (true, true)),
+            (UNAVAILABLE, (false, false)),
+        ] {
+            assert!(matches!(refused(says(code), told), CallError::Failed { .. }), "{code} {told:?}");
+        }
+    }
 }

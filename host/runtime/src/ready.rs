@@ -19,15 +19,20 @@ use crate::{
 pub(crate) struct Instance {
     pub(crate) store: Store<CallState>,
     pub(crate) bindings: Bindings,
+    /// What its start functions computed before there was a call: that of the call which it serves.
+    pub(crate) ahead: Duration,
 }
 
-/// How many instances may wait: for each plugin, and for all together, so that many plugins cannot
-/// take the pool's places from the calls.
+/// How many instances may wait, those included that are being made: for each plugin, and for all together, so
+/// that many plugins cannot take the pool's places from the calls.
 #[derive(Clone)]
 pub(crate) struct ReadySlots {
     per_plugin: usize,
     all: Arc<Semaphore>,
 }
+
+/// What a waiting instance holds, of its plugin's slots and of all.
+type Slot = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl ReadySlots {
     pub(crate) fn new(per_plugin: usize, all: u32) -> Self {
@@ -51,12 +56,14 @@ pub(crate) struct Making {
 pub(crate) struct ReadyInstances {
     making: Making,
     slots: ReadySlots,
-    waiting: Mutex<Vec<(Instance, OwnedSemaphorePermit)>>,
+    own_slots: Arc<Semaphore>,
+    waiting: Mutex<Vec<(Instance, Slot)>>,
 }
 
 impl ReadyInstances {
     pub(crate) fn new(making: Making, slots: ReadySlots) -> Self {
-        Self { making, slots, waiting: Mutex::default() }
+        let own_slots = Arc::new(Semaphore::new(slots.per_plugin));
+        Self { making, slots, own_slots, waiting: Mutex::default() }
     }
 
     /// Places of the pool that an instance takes.
@@ -73,7 +80,7 @@ impl ReadyInstances {
     pub(crate) async fn take(&self, cpu: &Arc<Cpu>) -> wasmtime::Result<Instance> {
         let waiting = self.lock().pop();
         match waiting {
-            Some((instance, _permit)) => Ok(instance),
+            Some((instance, _slot)) => Ok(instance),
             None => self.instantiate(cpu).await,
         }
     }
@@ -81,12 +88,13 @@ impl ReadyInstances {
     /// Make an instance ahead for one that was used, unless enough wait: so as many wait as are used at
     /// a time. A plugin that fails to start is left to fail in its calls, where the failure is reported.
     pub(crate) async fn replace(&self, cpu: &Arc<Cpu>) {
-        if self.lock().len() >= self.slots.per_plugin {
-            return;
-        }
-        let Ok(permit) = Arc::clone(&self.slots.all).try_acquire_many_owned(self.places()) else { return };
+        let before = cpu.used();
+        // Before it is made: start functions take their time, and many calls may end meanwhile.
+        let Ok(own) = Arc::clone(&self.own_slots).try_acquire_owned() else { return };
+        let Ok(of_all) = Arc::clone(&self.slots.all).try_acquire_many_owned(self.places()) else { return };
         let Ok(instance) = self.instantiate(cpu).await else { return };
-        self.lock().push((instance, permit));
+        let instance = Instance { ahead: cpu.used().saturating_sub(before), ..instance };
+        self.lock().push((instance, (own, of_all)));
     }
 
     async fn instantiate(&self, cpu: &Arc<Cpu>) -> wasmtime::Result<Instance> {
@@ -102,10 +110,10 @@ impl ReadyInstances {
         // The clock of the epoch runs while the guest does; a start function that waits in the host does not.
         let started = tokio::time::timeout(*start, pre.instantiate_async(&mut store)).await;
         let bindings = started.map_err(|_| Stop::Limit("start_ms"))??;
-        Ok(Instance { store, bindings })
+        Ok(Instance { store, bindings, ahead: Duration::ZERO })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instance, OwnedSemaphorePermit)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instance, Slot)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,8 @@
 //! own: a task would send the server's workers to sleep and wake them in other turns, at each call.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -15,6 +17,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
+use stockade_db::TenantId;
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
 use crate::{background::Background, cpu::Cpu, error::RuntimeError, plugin::Plugin, ready::Instance};
@@ -30,6 +33,8 @@ pub(crate) struct Recycler(SyncSender<Spent>);
 /// What a call leaves.
 pub(crate) struct Spent {
     pub(crate) plugin: Arc<Plugin>,
+    /// Whose call it was. What follows takes turns with that tenant's calls, where it takes long.
+    pub(crate) tenant: TenantId,
     pub(crate) instance: Option<Instance>,
     /// Places of the pool, which are free when the instance is gone.
     pub(crate) places: Option<OwnedSemaphorePermit>,
@@ -60,25 +65,48 @@ fn follow_up(spent: &Receiver<Spent>, background: &Arc<Background>, tokio: &Hand
     while let Ok(first) = spent.recv() {
         thread::sleep(TOGETHER);
         for one in std::iter::once(first).chain(spent.try_iter().take(SPENT_MAX)) {
-            let mut work = Box::pin(renew(one, Arc::clone(background)));
-            // A start function that computes or waits does not hold the others up.
-            if (&mut work).now_or_never().is_none() {
-                tokio.spawn(work);
-            }
+            begin(Box::pin(renew(one, Arc::clone(background))), tokio);
         }
     }
 }
 
-async fn renew(Spent { plugin, instance, places, long }: Spent, background: Arc<Background>) {
+fn begin(mut work: Pin<Box<impl Future<Output = ()> + Send + 'static>>, tokio: &Handle) {
+    // A panic, which the log has, is the end of this one; the thread is needed further.
+    let done = catch_unwind(AssertUnwindSafe(|| (&mut work).now_or_never()));
+    // A start function that computes or waits does not hold the others up.
+    if let Ok(None) = done {
+        tokio.spawn(work);
+    }
+}
+
+async fn renew(Spent { plugin, tenant, instance, places, long }: Spent, background: Arc<Background>) {
     let cpu = Arc::new(Cpu::default());
     if long {
         cpu.set_long();
     }
-    let (of, behind) = (Arc::clone(&plugin), Arc::clone(&cpu));
+    let behind = Arc::clone(&cpu);
     let work = async move {
         drop(instance);
         drop(places);
-        of.instances.replace(&behind).await;
+        plugin.instances.replace(&behind).await;
     };
-    background.carry(&plugin.identity.name, cpu, work).await;
+    background.carry(tenant.as_str(), cpu, work).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_what_panics_and_what_waits_goes_on() {
+        let tokio = Handle::current();
+        begin(Box::pin(async { panic!("in a start function") }), &tokio);
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let waits = async move {
+            tokio::task::yield_now().await;
+            let _ = done.send(());
+        };
+        begin(Box::pin(waits), &tokio);
+        assert_eq!(ended.await, Ok(()));
+    }
 }

@@ -1,7 +1,7 @@
 //! What a store holds: one instance's limits, and the one call that it serves.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -43,6 +43,9 @@ pub(crate) struct CallState {
     stop_at: (Instant, &'static str),
     cpu: Arc<Cpu>,
     cpu_max: Duration,
+    /// Of the call; before it, of the start functions, which have as many.
+    host_calls: u32,
+    host_calls_max: u32,
     /// A limit that was reached where nothing could be stopped; the next tick does.
     reached: Option<&'static str>,
     call: Option<Call>,
@@ -59,11 +62,12 @@ pub(crate) struct Call {
     pub(crate) began_us: i64,
     pub(crate) deadline: tokio::time::Instant,
     pub(crate) limits: Limits,
-    pub(crate) host_calls: u32,
     pub(crate) log_lines: u32,
     pub(crate) cursor_open: bool,
-    /// What the call needs could not be reached.
-    pub(crate) unavailable: AtomicBool,
+    /// The guest was told that what the call needs could not be reached.
+    pub(crate) unavailable: bool,
+    /// The guest was told that the host could not do its part.
+    pub(crate) failed: bool,
     pub(crate) progress: Option<ProgressReports>,
     pub(crate) report: CallReport,
     pub(crate) log_rate: Arc<LineRate>,
@@ -86,6 +90,8 @@ impl CallState {
             stop_at: (Instant::now() + start, "start_ms"),
             cpu,
             cpu_max: start,
+            host_calls: 0,
+            host_calls_max: limits.host_calls,
             reached: None,
             call: None,
         }
@@ -100,6 +106,7 @@ impl CallState {
         self.stop_at = (stop_at, "deadline_ms");
         self.cpu = cpu;
         self.cpu_max = call.limits.cpu();
+        (self.host_calls, self.host_calls_max) = (0, call.limits.host_calls);
         self.call = Some(call);
     }
 
@@ -129,9 +136,13 @@ impl CallState {
     }
 
     fn count_host_call(&mut self) -> Result<(), Stop> {
-        let call = self.call.as_mut().ok_or(Stop::NoCall)?;
-        call.host_calls = call.host_calls.saturating_add(1);
-        if call.host_calls > call.limits.host_calls { Err(Stop::Limit("host_calls")) } else { Ok(()) }
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.host_calls_max { Err(Stop::Limit("host_calls")) } else { Ok(()) }
+    }
+
+    /// Calls of host functions that the call has made.
+    pub(crate) fn host_calls(&self) -> u32 {
+        self.host_calls
     }
 
     /// The call and the table of resources, and one host call of its budget.

@@ -173,6 +173,9 @@ fn words(error: CallError) -> Option<Words> {
             let words = Words::new(Fault::Plugin, "MCP_ERROR", "the tool was stopped").inner(inner.for_log());
             Words { limit: kind.limit(), stopped: Some(kind), ..words.detail(kind.limit().unwrap_or_default()) }
         }
+        CallError::Failed { code, inner } => {
+            Words::new(Fault::Plugin, "MCP_ERROR", "the tool failed").detail(code).inner(inner.for_log())
+        }
         CallError::Unavailable => {
             let outer = "something that the call needs cannot be reached; try again in a moment";
             Words::new(Fault::Host, "SERVER_BUSY", outer).detail("UNAVAILABLE")

@@ -1,7 +1,5 @@
 //! Types and errors between the database and the contract.
 
-use std::sync::atomic::Ordering;
-
 use stockade_db::{ColumnValues as DbValues, DbError, ResultSet as DbResultSet};
 
 use crate::{
@@ -58,33 +56,72 @@ pub(crate) fn forbidden(code: &str, message: impl Into<String>) -> HostError {
     HostError::Guest(Error::Authorization(failure(code, message)))
 }
 
+/// What of the host failed.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    Database,
+    Embedder,
+}
+
+/// The code of what the host could not reach, and of what it could not do: a tool that returns one of them passes
+/// on what it was told.
+pub(crate) const UNAVAILABLE: &str = "UNAVAILABLE";
+pub(crate) const UNEXPECTED: &str = "UNEXPECTED";
+
 impl Call {
-    /// What the guest learns of a database error. What it may not learn goes to the log, here and once.
-    pub(crate) fn database_error(&self, error: DbError) -> HostError {
-        if error.is_unavailable() {
-            self.unavailable.store(true, Ordering::Relaxed);
+    /// What the guest learns of a database error. What it may not learn goes to the log.
+    pub(crate) fn database_error(&mut self, error: DbError) -> HostError {
+        self.error(Part::Database, error)
+    }
+
+    /// The same of an error of what embeds texts.
+    pub(crate) fn embedder_error(&mut self, error: DbError) -> HostError {
+        self.error(Part::Embedder, error)
+    }
+
+    /// A guest can ask for what it may not have, or for what is not there, as often as it likes: of the first it is
+    /// counted with its lines, of the second it is said once in a call.
+    fn error(&mut self, part: Part, error: DbError) -> HostError {
+        let said = match &error {
+            DbError::Forbidden { .. } => !self.may_log(),
+            DbError::Unavailable(_) | DbError::Outage(_) => std::mem::replace(&mut self.unavailable, true),
+            DbError::Internal(_) => std::mem::replace(&mut self.failed, true),
+            DbError::Rejected { .. } | DbError::Statement { .. } | DbError::Timeout { .. } => true,
+        };
+        if !said {
+            log(part, &error, &self.request_id, &self.plugin.name);
         }
-        HostError::Guest(told(error, &self.request_id, &self.plugin.name))
+        HostError::Guest(told(error, &self.request_id))
     }
 }
 
-fn told(error: DbError, request_id: &str, plugin: &str) -> Error {
+fn log(part: Part, error: &DbError, request_id: &str, plugin: &str) {
+    let (unavailable, failed) = match part {
+        Part::Database => ("database unavailable", "database failed"),
+        Part::Embedder => ("embedder unavailable", "embedder failed"),
+    };
     match error {
-        DbError::Rejected { code, message } => Error::Validation(failure(code, message)),
         DbError::Forbidden { code, message } => {
             tracing::warn!(request_id, plugin, fault = "plugin", code, reason = message, "refused");
-            Error::Authorization(failure(code, "not granted, or not there"))
         }
-        DbError::Statement { sqlstate, message } => Error::Database(DatabaseFailure { sqlstate, message }),
-        DbError::Timeout { code } => Error::QueryTimeout(failure(code, "the time for this statement is over")),
         DbError::Unavailable(inner) | DbError::Outage(inner) => {
-            tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "database unavailable");
-            Error::Unexpected(failure("UNAVAILABLE", request_id))
+            tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "{unavailable}");
         }
         DbError::Internal(inner) => {
-            tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "database failed");
-            Error::Unexpected(failure("UNEXPECTED", request_id))
+            tracing::error!(request_id, plugin, fault = "host", reason = inner.for_log(), "{failed}");
         }
+        DbError::Rejected { .. } | DbError::Statement { .. } | DbError::Timeout { .. } => {}
+    }
+}
+
+fn told(error: DbError, request_id: &str) -> Error {
+    match error {
+        DbError::Rejected { code, message } => Error::Validation(failure(code, message)),
+        DbError::Forbidden { code, .. } => Error::Authorization(failure(code, "not granted, or not there")),
+        DbError::Statement { sqlstate, message } => Error::Database(DatabaseFailure { sqlstate, message }),
+        DbError::Timeout { code } => Error::QueryTimeout(failure(code, "the time for this statement is over")),
+        DbError::Unavailable(_) | DbError::Outage(_) => Error::Unexpected(failure(UNAVAILABLE, request_id)),
+        DbError::Internal(_) => Error::Unexpected(failure(UNEXPECTED, request_id)),
     }
 }
 
@@ -156,7 +193,7 @@ mod tests {
     #[test]
     fn no_kind_of_database_error_shows_a_guest_its_inner_text() {
         for kind in every_kind() {
-            let shown = format!("{:?}", told(kind, "r-1", "p"));
+            let shown = format!("{:?}", told(kind, "r-1"));
             assert!(!shown.contains(SECRET), "{shown}");
         }
     }

@@ -25,23 +25,15 @@ impl Call {
         if weight(level) > self.plugin.grants.log_level() {
             return;
         }
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > self.limits.log_lines_max {
+        if !self.may_log() {
             return;
         }
-        let dropped = match self.log_rate.take(Instant::now()) {
-            Verdict::Drop => return,
-            Verdict::Write { dropped } => dropped,
-        };
         let line = escape(message);
         let (plugin, request_id) = (self.plugin.name.as_str(), self.request_id.as_str());
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::$level!(target: "stockade::plugin", plugin, request_id, "{line}")
             };
-        }
-        if dropped > 0 {
-            tracing::warn!(target: "stockade::plugin", plugin, request_id, dropped, "lines beyond `log_lines_per_s_max` were dropped");
         }
         match level {
             Level::Trace => write_at!(trace),
@@ -50,6 +42,21 @@ impl Call {
             Level::Warn => write_at!(warn),
             Level::Error => write_at!(error),
         }
+    }
+
+    /// Take one line out of what the call, and the plugin, may have in the log. Lines of the host's that a guest can
+    /// provoke as often as it likes are counted like its own.
+    pub(crate) fn may_log(&mut self) -> bool {
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines > self.limits.log_lines_max {
+            return false;
+        }
+        let Verdict::Write { dropped } = self.log_rate.take(Instant::now()) else { return false };
+        if dropped > 0 {
+            let (plugin, request_id) = (self.plugin.name.as_str(), self.request_id.as_str());
+            tracing::warn!(target: "stockade::plugin", plugin, request_id, dropped, "lines beyond `log_lines_per_s_max` were dropped");
+        }
+        true
     }
 
     /// Say, once the call is over, how many lines were not written.

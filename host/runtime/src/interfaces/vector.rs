@@ -87,9 +87,9 @@ impl Call {
         Err(forbidden("COLLECTION_NOT_GRANTED", format!("the collection {shown:?} is not granted, or not there")))
     }
 
-    async fn embed(&self, collection: &str, texts: &[String]) -> HostResult<Vec<Vec<f32>>> {
+    async fn embed(&mut self, collection: &str, texts: &[String]) -> HostResult<Vec<Vec<f32>>> {
         let embedded = tokio::time::timeout_at(self.deadline, self.database.embed(collection, texts)).await;
         let outcome = embedded.unwrap_or(Err(stockade_db::DbError::Timeout { code: "CALL_DEADLINE" }));
-        outcome.map_err(|e| self.database_error(e))
+        outcome.map_err(|e| self.embedder_error(e))
     }
 }

@@ -168,6 +168,9 @@ fn verdict(failure: Option<&Failure>, report: &CallReport) -> Verdict {
             let limit = time_limit(code).map(str::to_owned);
             Verdict { limit, detail: Some(code.clone()), ..of(decision, "QUERY_TIMEOUT") }
         }
+        Failure::Call(CallError::Failed { code, .. }) => {
+            Verdict { detail: Some(code.clone()), ..of(allowed, "FAILED") }
+        }
         Failure::Call(CallError::Stopped { kind, .. }) => {
             Verdict { limit: kind.limit().map(str::to_owned), ..of(allowed, "STOPPED") }
         }

@@ -143,6 +143,11 @@ async fn every_way_to_end_has_its_words() {
         ),
         (Some(Failure::Call(CallError::QueryTimeout { code: "CALL_DEADLINE".into() })), "refused", "QUERY_TIMEOUT"),
         (Some(Failure::Call(CallError::QueryTimeout { code: "A_GUESTS_OWN".into() })), "refused", "QUERY_TIMEOUT"),
+        (
+            Some(Failure::Call(CallError::Failed { code: "CODE".into(), inner: Inner::new(text()) })),
+            "allowed",
+            "FAILED",
+        ),
         (Some(Failure::Panicked), "allowed", "HOST_ERROR"),
         (Some(Failure::Stopping), "refused", "SERVER_BUSY"),
     ];

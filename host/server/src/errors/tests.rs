@@ -55,6 +55,7 @@ fn every_case_says_what_the_caller_may_read_and_nothing_more() {
             CallError::Stopped { kind: StopKind::Limit("a_limit"), inner: inner() },
             "MCP_ERROR: the tool was stopped (request r-1)",
         ),
+        (CallError::Failed { code: code(), inner: inner() }, "MCP_ERROR: the tool failed (request r-1)"),
         (
             CallError::Unavailable,
             "SERVER_BUSY: something that the call needs cannot be reached; try again in a moment (request r-1)",
@@ -90,6 +91,7 @@ fn every_kind() -> Vec<CallError> {
         CallError::Stopped { kind: StopKind::Limit(SECRET), inner: inner() },
         CallError::Stopped { kind: StopKind::Trap(SECRET), inner: inner() },
         CallError::Stopped { kind: StopKind::Result, inner: inner() },
+        CallError::Failed { code: secret(), inner: inner() },
         CallError::Unavailable,
         CallError::Unexpected { inner: inner() },
     ];
@@ -103,6 +105,7 @@ fn every_kind() -> Vec<CallError> {
             | CallError::QueryTimeout { .. }
             | CallError::Busy { .. }
             | CallError::Stopped { kind: StopKind::Limit(_) | StopKind::Trap(_) | StopKind::Result, .. }
+            | CallError::Failed { .. }
             | CallError::Unavailable
             | CallError::Unexpected { .. } => {}
         }
