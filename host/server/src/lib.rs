@@ -25,6 +25,7 @@ pub mod config;
 pub mod environment;
 mod errors;
 mod http;
+mod line_file;
 mod mcp;
 mod reload;
 mod server;

@@ -1,12 +1,12 @@
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
 use futures::future::BoxFuture;
 use stockade_db::{AuditLine, Database};
+
+use crate::line_file::LineFile;
 
 /// A place where records are kept.
 pub(super) trait Sink: Send + 'static {
@@ -37,16 +37,12 @@ impl Sink for TableSink {
 }
 
 /// Lines of JSON. The file is opened for each batch, so that it may be renamed away at any time.
-pub(super) struct FileSink {
-    path: PathBuf,
-    /// The last write failed, perhaps within a line.
-    torn: bool,
-}
+pub(super) struct FileSink(PathBuf);
 
 impl FileSink {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        open(path)?;
-        Ok(Self { path: path.to_owned(), torn: false })
+        LineFile::open(path)?;
+        Ok(Self(path.to_owned()))
     }
 }
 
@@ -56,26 +52,16 @@ impl Sink for FileSink {
     }
 
     fn write<'a>(&'a mut self, lines: &'a [AuditLine]) -> BoxFuture<'a, Result<(), String>> {
-        let mut text = String::from(if self.torn { "\n" } else { "" });
-        for line in lines {
-            text.push_str(line.as_str());
-            text.push('\n');
-        }
-        let path = self.path.clone();
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let path = self.0.clone();
         Box::pin(async move {
             let write = move || {
-                let mut file = open(&path)?;
-                file.write_all(text.as_bytes())?;
-                file.sync_data()
+                let mut file = LineFile::open(&path)?;
+                file.append(text.as_bytes())?;
+                file.sync()
             };
             let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
-            self.torn = written.is_err();
             written.map_err(|reason| reason.to_string())
         })
     }
-}
-
-/// Readable by the server alone: it says who asked what.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }

@@ -2,7 +2,6 @@
 //! belongs to the protocol under `stockade stdio`), and in a file where one is configured.
 
 mod file;
-mod line_file;
 mod rolling;
 mod spans;
 

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{Timestamp, civil::Date, tz::Offset};
 
-use super::line_file::LineFile;
+use crate::line_file::LineFile;
 
 /// `NAME.YYYY-MM-DD`, then `NAME.YYYY-MM-DD.1` and so on.
 pub(super) struct Rolling {

@@ -1,4 +1,4 @@
-//! A file that lines are appended to, each of them whole or not at all.
+//! A file that lines are appended to, whole or not at all: the log's and the audit log's.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-pub(super) struct LineFile {
+pub(crate) struct LineFile {
     file: File,
     /// It ends within a line, which a further one must not continue.
     torn: bool,
@@ -15,7 +15,7 @@ pub(super) struct LineFile {
 
 impl LineFile {
     /// Readable by the server alone: lines hold what no caller is told.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).read(true).append(true).mode(0o600).open(path)?;
         // Whoever wrote it last may have been killed within a line.
         let torn = ends_within_a_line(&file)?;
@@ -23,21 +23,26 @@ impl LineFile {
     }
 
     /// How long it is. Asked for each time: others may have cut it off.
-    pub(super) fn bytes(&self) -> io::Result<u64> {
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len() + u64::from(self.torn))
     }
 
-    /// Appends a line. On a disk that is full, the part of it that found room is taken back.
-    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Appends a line, or several. On a disk that is full, half a line is taken back, and what was whole before it.
+    pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.torn {
             self.file.write_all(b"\n")?;
             self.torn = false;
         }
         let before = self.file.metadata()?.len();
-        self.file.write_all(line).inspect_err(|_| {
-            let taken_back = self.file.set_len(before).is_ok();
-            self.torn = !taken_back && ends_within_a_line(&self.file).unwrap_or(true);
+        self.file.write_all(lines).inspect_err(|_| {
+            // Where it ends with a line, nothing is torn, or somebody else has written since.
+            self.torn = ends_within_a_line(&self.file).unwrap_or(true) && self.file.set_len(before).is_err();
         })
+    }
+
+    /// Waits until the disk has it.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 
