@@ -1,138 +1,30 @@
 //! A server that stops, starts, hangs and drops connections: what is tried again, and when nothing is.
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use stockade_db::embedded::{EmbeddedConfig, EmbeddedPostgres};
+use sqlx::AssertSqlSafe;
 use stockade_db::{BreakerState, ColumnValues, DbError, Secret};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::process::Command;
 
 use crate::bed::{Bed, sql};
 use crate::cancel::until_active_is;
 
 #[path = "faults/rows.rs"]
 pub(crate) mod rows;
+#[path = "faults/server.rs"]
+mod server;
 
 use rows::{Asks, Load};
+pub(crate) use server::{Frozen, Server, bin_dir};
 
 /// How long a fault lasts under load.
 pub(crate) const LASTS: Duration = Duration::from_secs(1);
 const COUNT: &str = "SELECT count(*) FROM app.notes";
 /// Takes the server about a second.
 const SLOW: &str = "SELECT count(*) FROM generate_series(1, 10000000)";
-
-/// A cluster of the test's own.
-pub(crate) struct Server {
-    folder: tempfile::TempDir,
-    /// Where `postgres` and `initdb` are.
-    programs: PathBuf,
-    running: Option<EmbeddedPostgres>,
-}
-
-impl Server {
-    pub(crate) async fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("stockade-fault-").tempdir_in("/var/tmp").unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let mut server = Self { folder, programs: bin_dir(), running: None };
-        server.start_again().await;
-        server
-    }
-
-    /// One whose clock is ahead, by what libfaketime calls it.
-    async fn start_ahead(library: &std::ffi::OsStr, by: &str) -> Self {
-        Self::start_as(&format!("LD_PRELOAD={} FAKETIME={by}", library.to_string_lossy()), "").await
-    }
-
-    /// One that listens at an address of its own, on the loopback network and the customary port.
-    async fn start_at(address: &str) -> Self {
-        Self::start_as("", &format!("-c listen_addresses={address}")).await
-    }
-
-    /// One whose programs run with further variables, and `postgres` with further arguments.
-    async fn start_as(variables: &str, arguments: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("stockade-fault-").tempdir_in("/var/tmp").unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let programs = folder.path().join("bin");
-        std::fs::create_dir(&programs).unwrap();
-        for (program, arguments) in [("postgres", arguments), ("initdb", "")] {
-            let (program, script) = (bin_dir().join(program), programs.join(program));
-            let text = format!("#!/bin/sh\n{variables} exec {} \"$@\" {arguments}\n", program.display());
-            std::fs::write(&script, text).unwrap();
-            std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        let mut server = Self { folder, programs, running: None };
-        server.start_again().await;
-        server
-    }
-
-    async fn start_again(&mut self) {
-        let bin_dir = Some(self.programs.clone());
-        let config = EmbeddedConfig { bin_dir, data_dir: self.folder.path().join("pg") };
-        let started = EmbeddedPostgres::start(&config).await;
-        self.running = Some(started.unwrap_or_else(|error| panic!("{}", error.for_log())));
-    }
-
-    pub(crate) async fn stop(&mut self) {
-        self.running.take().unwrap().stop().await.unwrap();
-    }
-
-    pub(crate) fn url(&self, user: &str, database: &str) -> String {
-        self.running.as_ref().unwrap().url(user, database)
-    }
-
-    /// The folder of its socket.
-    pub(crate) fn sockets(&self) -> PathBuf {
-        self.folder.path().join("pg/socket")
-    }
-
-    /// Sends the postmaster a signal.
-    async fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.postmaster()]).status().await.unwrap();
-        assert!(sent.success());
-    }
-
-    fn postmaster(&self) -> String {
-        let pid = std::fs::read_to_string(self.folder.path().join("pg/cluster/postmaster.pid")).unwrap();
-        pid.lines().next().unwrap().to_owned()
-    }
-}
-
-/// A server that accepts connections and says nothing, until this is dropped.
-pub(crate) struct Frozen(Vec<String>);
-
-impl Frozen {
-    /// Stops the postmaster, and the backends of the host's connections.
-    pub(crate) async fn new(postmaster: String, url: &str) -> Self {
-        let mut connection = PgConnection::connect(url).await.unwrap();
-        let backends = "SELECT pid::text FROM pg_stat_activity WHERE usename = 'test_login'";
-        let mut processes: Vec<String> = sqlx::query_scalar(backends).fetch_all(&mut connection).await.unwrap();
-        processes.insert(0, postmaster);
-        let frozen = Self(processes);
-        frozen.send("-STOP");
-        frozen
-    }
-
-    fn send(&self, signal: &str) {
-        // A backend may have ended meanwhile.
-        let _ = std::process::Command::new("kill").arg(signal).args(&self.0).status().unwrap();
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.send("-CONT");
-    }
-}
-
-pub(crate) fn bin_dir() -> PathBuf {
-    let named = std::env::var_os("STOCKADE_POSTGRES_BIN").map(PathBuf::from);
-    named.or_else(stockade_db::embedded::find_bin_dir).expect("a PostgreSQL")
-}
 
 async fn until(bed: &Bed, wanted: BreakerState) {
     let waiting = async {
