@@ -154,9 +154,15 @@ async fn what_the_login_sets_for_itself_does_not_part_the_guards_reading_from_th
     let set = format!("ALTER ROLE test_login IN DATABASE {} SET standard_conforming_strings = off", bed.name);
     sqlx::raw_sql("SET default_transaction_read_only = off").execute(&mut raw).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut raw).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE FUNCTION app.strings() RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_setting('standard_conforming_strings') $$",
+    )
+    .execute(&bed.admin)
+    .await
+    .unwrap();
     bed.reconnect(|_| {}).await;
-    // Two texts, for the guard; for a server that takes its word for it, one, and a table that is not granted.
-    let text = r"SELECT '\' AS a, ' || (SELECT id::text FROM other.secrets) --' AS b";
+    // Two texts, for the guard; for a server that takes the login's word for it, one, and a table that is not granted.
+    let text = r"SELECT app.strings(), '\' AS a, ' || (SELECT id::text FROM other.secrets) --' AS b";
     let result = bed.session("a").query(sql(text), 1).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     let texts: Vec<&[u8]> = result
         .columns
@@ -166,5 +172,5 @@ async fn what_the_login_sets_for_itself_does_not_part_the_guards_reading_from_th
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(texts, [&b"\\"[..], b" || (SELECT id::text FROM other.secrets) --"]);
+    assert_eq!(texts, [&b"on"[..], b"\\", b" || (SELECT id::text FROM other.secrets) --"]);
 }
