@@ -51,7 +51,8 @@ fn said(result: &Value, kind: &str) -> Option<String> {
 fn print(effect: &str, store: StoreKey, result: &Value, words: Option<&str>) {
     let name = result["period"]["name"].as_str().unwrap();
     let words = words.unwrap_or("nothing");
-    writeln!(std::io::stderr(), "{effect}, {store:?}, {name}: {words}").unwrap();
+    let line = format!("{effect}, {store:?}, {name}: {words}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[track_caller]
