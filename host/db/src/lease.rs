@@ -64,7 +64,7 @@ pub(crate) struct Lease {
     /// may serve another caller by the time.
     pid: Option<i32>,
     state: State,
-    /// The tenant's place, held as long as the connection. None only while the lease is dropped.
+    /// The tenant's place, held as long as the connection. None once that is lost, or while the lease is dropped.
     seat: Option<Arc<Seat>>,
 }
 
@@ -282,6 +282,12 @@ impl Lease {
     async fn execute_host_sql(&mut self, sql: String) -> Result<(), DbError> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await?;
         Ok(())
+    }
+
+    /// The connection is lost: another may be opened in its place, though it takes time to learn that what ran on it
+    /// cannot be cancelled.
+    pub(crate) fn lost_connection(&mut self) {
+        self.seat = None;
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, DbError> {

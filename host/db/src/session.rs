@@ -402,7 +402,10 @@ impl TakeRow for GatherAll<'_> {
 
 /// After a failed statement the connection is sound and its transaction is not: end it, keep the
 /// connection. After anything else the lease is dropped and looks after itself.
-pub(crate) async fn give_up(lease: Lease, error: DbError) -> DbError {
+pub(crate) async fn give_up(mut lease: Lease, error: DbError) -> DbError {
+    if error.is_unavailable() {
+        lease.lost_connection();
+    }
     if matches!(
         error,
         DbError::Statement { .. }

@@ -138,7 +138,11 @@ async fn a_server_whose_port_refuses_is_waited_for_once() {
     let address = format!("127.77.{high}.{low}");
     let mut server = Server::start_at(&address).await;
     let url = |user: &str, database: &str| format!("postgres://{user}@{address}/{database}");
-    let hasty = Bed::at(url, |config| config.acquire_timeout_ms = 300).await;
+    let hasty = Bed::at(url, |config| {
+        config.acquire_timeout_ms = 300;
+        config.connections_max = 1;
+    })
+    .await;
     let bed = Arc::new(
         Bed::at(url, |config| {
             // The bed has fewer than there are by default.
@@ -149,11 +153,16 @@ async fn a_server_whose_port_refuses_is_waited_for_once() {
     );
     let load = Load::start(&bed, Asks::ForCounts, |answer| answer.count == 100);
     let row = load.row("the server is stopped and started, over TCP, with default settings", &["SERVER_BUSY"], async {
-        hasty.session("a").query(sql(COUNT), 1).await.unwrap();
-        server.stop().await;
-        let error = hasty.session("a").query(sql(COUNT), 1).await.unwrap_err();
+        let session = hasty.session("a");
+        let stopped = async {
+            until_active_is(&hasty, 1).await;
+            server.stop().await;
+        };
+        let (outcome, ()) = tokio::join!(session.query(sql(SLOW), 1), stopped);
+        // It lost its connection, was run again, and waited for another, in the seat of the lost one.
+        let error = outcome.unwrap_err();
         assert!(matches!(error, DbError::Outage(_)), "{}", error.for_log());
-        assert_eq!(hasty.database.stats().retries, 0);
+        assert_eq!(hasty.database.stats().retries, 1);
         // Longer than callers wait for a connection.
         tokio::time::sleep(LASTS + Duration::from_millis(bed.config.acquire_timeout_ms)).await;
         server.start_again().await;
