@@ -1,6 +1,6 @@
 //! Plugins come, change and go while the server runs.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::mpsc::RecvTimeoutError};
 
 use serde_json::json;
 use stockade_runtime::pack::pack;
@@ -105,7 +105,7 @@ async fn what_is_no_plugin_is_refused_in_a_sentence_and_the_others_serve() {
         ("native.wasm", b"\x7fELF\x02\x01\x01\0\0\0", "native code"),
         ("bare.wasm", empty, "no manifest"),
         ("other.wasm", &other_world, "does not fit the contract"),
-        ("taken.wasm", &taken, "does not fit the contract"),
+        ("taken.wasm", &taken, "belongs to the plugin \"noop\""),
         ("greedy.wasm", &greedy, "operator has not granted"),
         ("large.wasm", &large, "memory_mib"),
         ("ungranted.wasm", &packed("ungranted"), "`vector`"),
@@ -131,13 +131,54 @@ async fn a_grant_taken_back_ends_the_plugin_and_given_again_brings_it_back() {
     app.stop().await;
 }
 
+/// A plugin of the name given, with the one tool of `noop`.
+async fn noop_named(name: &str) -> Vec<u8> {
+    let manifest = format!("contract = '0.1.0'\n[plugin]\nname = '{name}'\nversion = '1'\ndescription = 'd'");
+    pack(&without_manifest(&packed("noop")), &manifest).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn two_plugins_cannot_have_one_tool() {
     let app = TestApp::builder().plugins(&["noop"]).start().await;
-    let bare = without_manifest(&packed("noop"));
-    let renamed = "contract = '0.1.0'\n[plugin]\nname = 'impostor'\nversion = '1'\ndescription = 'd'";
-    place(&app.plugins(), "a-impostor.wasm", &pack(&bare, renamed).await.unwrap());
+    let impostor = noop_named("impostor").await;
+    place(&app.plugins(), "a-impostor.wasm", &impostor);
     until_refused(&app, "a-impostor.wasm", "belongs to the plugin \"noop\"").await;
+
+    // Nor does a file that was there first bring another's tool into its possession, or lose its own.
+    place(&app.plugins(), "a-date.wasm", &packed("get-current-utc-date"));
+    app.until_tools(|tools| tools == ["get_current_utc_date", "noop"]).await;
+    place(&app.plugins(), "a-date.wasm", &impostor);
+    until_refused(&app, "a-date.wasm", "belongs to the plugin \"noop\"").await;
+    let serving = app.app().runtime().serving();
+    let names: Vec<&str> = serving.iter().map(|plugin| plugin.name.as_str()).collect();
+    assert_eq!(names, ["get-current-utc-date", "noop"]);
+    assert_eq!(app.client("head-office").tool_names().await, ["get_current_utc_date", "noop"]);
+
+    // A name that is given up is free for whoever waits.
+    fs::remove_file(app.plugins().join("a-date.wasm")).unwrap();
+    fs::remove_file(app.plugins().join("noop.wasm")).unwrap();
+    app.until_tools(|tools| tools == ["noop"] && app.app().runtime().serving()[0].name == "impostor").await;
+    app.stop().await;
+}
+
+/// What is written beside the grants all the time, a log above all, keeps no change of theirs waiting.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
+async fn a_file_beside_the_grants_that_is_never_quiet_delays_nothing() {
+    let app = TestApp::builder().plugins(&["noop", "top-products"]).start().await;
+    let beside = app.grants_file().with_file_name("busy.log");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writer = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let mut file = fs::File::create(beside).unwrap();
+        while stopped.recv_timeout(std::time::Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
+            file.write_all(b"a line\n").unwrap();
+        }
+    });
+    fs::write(app.grants_file(), "").unwrap();
+    app.until_tools(|tools| tools == ["noop"]).await;
+    drop(stop);
+    writer.join().unwrap();
     app.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -11,7 +12,8 @@ use crate::{
     config::RuntimeConfig,
     error::{LoadError, RuntimeError},
     grants::OperatorGrants,
-    plugin::{Loader, Plugin},
+    manifest::Manifest,
+    plugin::{self, Loader, Plugin},
     registry::{Refusal, Snapshot},
 };
 
@@ -19,6 +21,8 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     modified: Option<SystemTime>,
+    /// Of its permissions and owner too, in seconds and nanoseconds.
+    changed: (i64, i64),
     bytes: u64,
     inode: u64,
 }
@@ -28,9 +32,14 @@ struct Seen {
     fingerprint: Fingerprint,
     /// The newest version of this file that loaded: it serves on while a newer one does not load.
     plugin: Option<Arc<Plugin>>,
-    refused: Option<String>,
-    /// When it first served: who came first keeps a name.
-    since: u64,
+    refused: Option<LoadError>,
+}
+
+impl Seen {
+    /// Whether the same file may load another time: what refuses it lies outside.
+    fn may_load_later(&self) -> bool {
+        matches!(self.refused, Some(LoadError::File(_) | LoadError::NameTaken(_)))
+    }
 }
 
 /// The directory as of the last scan.
@@ -41,7 +50,6 @@ pub(crate) struct Directory {
     /// What is wrong with the grants file since they were read.
     grants_problem: Option<String>,
     seen: BTreeMap<PathBuf, Seen>,
-    scans: u64,
     /// What plugins are judged by has changed since the last scan.
     judge_again: bool,
 }
@@ -49,9 +57,8 @@ pub(crate) struct Directory {
 impl Directory {
     /// Read the operator's grants. Nothing is loaded before the first scan.
     pub(crate) fn open(config: RuntimeConfig, loader: Loader) -> Result<Self, RuntimeError> {
-        let grants = OperatorGrants::read_file(&config.grants_file)
-            .map_err(|reason| RuntimeError::Directory { path: config.directory.clone(), reason })?;
-        Ok(Self { config, loader, grants, grants_problem: None, seen: BTreeMap::new(), scans: 0, judge_again: false })
+        let grants = OperatorGrants::read_file(&config.grants_file).map_err(RuntimeError::Grants)?;
+        Ok(Self { config, loader, grants, grants_problem: None, seen: BTreeMap::new(), judge_again: false })
     }
 
     /// Take what of another configuration may change while the host runs. The next scan judges every plugin by it.
@@ -66,7 +73,6 @@ impl Directory {
     /// Bring what serves in line with the directory. It reads and compiles: call it where blocking
     /// is allowed.
     pub(crate) fn scan(&mut self) -> Result<Snapshot, RuntimeError> {
-        self.scans += 1;
         let judge_again = self.read_grants() | std::mem::take(&mut self.judge_again);
         let files = self.files()?;
         self.seen.retain(|path, seen| {
@@ -76,12 +82,16 @@ impl Directory {
             }
             there
         });
-        for (path, fingerprint) in files {
-            let unchanged = self.seen.get(&path).is_some_and(|seen| seen.fingerprint == fingerprint);
-            if !unchanged || judge_again {
-                let before = self.seen.remove(&path);
-                let seen = self.load(&path, fingerprint, before);
-                self.seen.insert(path, seen);
+        for (path, fingerprint) in &files {
+            let seen = self.seen.get(path).filter(|seen| seen.fingerprint == *fingerprint);
+            if judge_again || seen.is_none_or(Seen::may_load_later) {
+                self.load(path, *fingerprint);
+            }
+        }
+        // Another file may have given the name up just now.
+        for (path, fingerprint) in &files {
+            if self.seen.get(path).is_some_and(|seen| matches!(seen.refused, Some(LoadError::NameTaken(_)))) {
+                self.load(path, *fingerprint);
             }
         }
         Ok(self.snapshot())
@@ -118,32 +128,66 @@ impl Directory {
                 && metadata.is_file()
             {
                 use std::os::unix::fs::MetadataExt as _;
-                let fingerprint =
-                    Fingerprint { modified: metadata.modified().ok(), bytes: metadata.len(), inode: metadata.ino() };
+                let fingerprint = Fingerprint {
+                    modified: metadata.modified().ok(),
+                    changed: (metadata.ctime(), metadata.ctime_nsec()),
+                    bytes: metadata.len(),
+                    inode: metadata.ino(),
+                };
                 files.insert(path, fingerprint);
             }
         }
         Ok(files)
     }
 
-    fn load(&self, path: &Path, fingerprint: Fingerprint, before: Option<Seen>) -> Seen {
-        let since = before.as_ref().map_or(self.scans, |seen| seen.since);
-        let before = before.and_then(|seen| seen.plugin);
-        let loaded = self.read(path, fingerprint).and_then(|bytes| self.loader.load(&bytes, &self.grants));
+    fn load(&mut self, path: &Path, fingerprint: Fingerprint) {
+        let (before, refused_before) = self.seen.remove(path).map_or((None, None), |seen| (seen.plugin, seen.refused));
+        let loaded = self.read(path, fingerprint).and_then(|bytes| self.load_bytes(&bytes));
         let file = path.display();
-        match loaded {
+        let seen = match loaded {
             Ok(plugin) => {
                 let identity = &plugin.identity;
                 tracing::info!(%file, plugin = %identity.name, version = %identity.version, digest = %hex::encode(identity.digest), "plugin loaded");
-                Seen { fingerprint, plugin: Some(Arc::new(plugin)), refused: None, since }
+                Seen { fingerprint, plugin: Some(Arc::new(plugin)), refused: None }
             }
             Err(error) => {
                 // What the operator has taken back stops at once; a wrong new file does not stop the old version.
-                let kept = before.filter(|plugin| self.allows(plugin));
-                tracing::warn!(%file, reason = %error, serving_older_version = kept.is_some(), "plugin refused");
-                Seen { fingerprint, plugin: kept, refused: Some(error.to_string()), since }
+                let plugin = before.filter(|plugin| self.allows(plugin));
+                // What may load later is tried at every scan; why it does not is said once.
+                if refused_before.as_ref() != Some(&error) {
+                    tracing::warn!(%file, reason = %error, serving_older_version = plugin.is_some(), "plugin refused");
+                }
+                Seen { fingerprint, plugin, refused: Some(error) }
+            }
+        };
+        self.seen.insert(path.to_owned(), seen);
+    }
+
+    /// A fault of the compiler's keeps one plugin out, and the directory goes on being watched.
+    fn load_bytes(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
+        // Before it is compiled: a file whose name is taken is tried again and again.
+        self.names_are_free(&plugin::read_manifest(bytes)?)?;
+        let load = AssertUnwindSafe(|| self.loader.load(bytes, &self.grants));
+        catch_unwind(load).unwrap_or_else(|_| Err(LoadError::Contract("the host failed while it loaded it".into())))
+    }
+
+    /// Whoever serves under a name keeps it, whatever other files come to hold.
+    fn names_are_free(&self, manifest: &Manifest) -> Result<(), LoadError> {
+        let (name, tools) = (&manifest.plugin.name, &manifest.tools);
+        for other in self.seen.values().filter_map(|seen| seen.plugin.as_ref()) {
+            let holder = &other.identity.name;
+            if name == holder {
+                return Err(LoadError::NameTaken(format!("a plugin named {name:?} is loaded from another file")));
+            }
+            let taken = tools.iter().find(|tool| other.tools.iter().any(|theirs| theirs.info.name == tool.name));
+            if let Some(tool) = taken {
+                return Err(LoadError::NameTaken(format!(
+                    "the tool {:?} belongs to the plugin {holder:?} already: rename one of them",
+                    tool.name
+                )));
             }
         }
+        Ok(())
     }
 
     /// Whether a plugin that was loaded before has no more than the operator grants and allows now.
@@ -170,15 +214,10 @@ impl Directory {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut plugins: Vec<_> =
-            self.seen.iter().filter_map(|(path, seen)| Some((seen.since, path, seen.plugin.as_ref()?))).collect();
-        plugins.sort_by_key(|(since, path, _)| (*since, *path));
-        let refusals = self
-            .seen
-            .iter()
-            .filter_map(|(path, seen)| Some(Refusal { file: path.clone(), reason: seen.refused.clone()? }));
-        let plugins = plugins.into_iter().map(|(_, path, plugin)| (path.clone(), Arc::clone(plugin)));
-        let mut snapshot = Snapshot::new(plugins, refusals.collect());
+        let refusals = self.seen.iter().filter_map(|(path, seen)| {
+            Some(Refusal { file: path.clone(), reason: seen.refused.as_ref()?.to_string() })
+        });
+        let mut snapshot = Snapshot::new(self.seen.values().filter_map(|seen| seen.plugin.clone()), refusals.collect());
         snapshot.grants.clone_from(&self.grants);
         snapshot.grants_problem.clone_from(&self.grants_problem);
         snapshot

@@ -2,7 +2,7 @@
 //! plugin that is replaced meanwhile finishes the calls that it has.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -52,36 +52,16 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Take plugins in the order given; one that brings a name which is taken is refused whole.
-    pub(crate) fn new(plugins: impl IntoIterator<Item = (PathBuf, Arc<Plugin>)>, mut refusals: Vec<Refusal>) -> Self {
-        let mut names = HashSet::new();
-        let mut snapshot = Self::default();
-        for (file, plugin) in plugins {
-            let name = &plugin.identity.name;
-            let taken = plugin.tools.iter().find(|tool| snapshot.tools.contains_key(&tool.info.name));
-            let reason = if names.contains(name) {
-                Some(format!("a plugin named {name:?} is loaded from another file"))
-            } else {
-                taken.map(|tool| {
-                    let holder = snapshot.tools.get(&tool.info.name).map_or("", |(p, _)| p.identity.name.as_str());
-                    format!(
-                        "the tool {:?} belongs to the plugin {holder:?} already: rename one of them",
-                        tool.info.name
-                    )
-                })
-            };
-            if let Some(reason) = reason {
-                refusals.push(Refusal { file, reason: format!("name taken: {reason}") });
-                continue;
-            }
-            names.insert(name.clone());
+    /// `plugins` have different names, and no two of them a tool of the same name.
+    pub(crate) fn new(plugins: impl IntoIterator<Item = Arc<Plugin>>, refusals: Vec<Refusal>) -> Self {
+        let mut snapshot = Self { refusals, ..Self::default() };
+        for plugin in plugins {
             for (index, tool) in plugin.tools.iter().enumerate() {
                 snapshot.tools.insert(tool.info.name.clone(), (Arc::clone(&plugin), index));
                 snapshot.infos.push(Arc::clone(&tool.info));
             }
         }
         snapshot.infos.sort_by(|a, b| a.name.cmp(&b.name));
-        snapshot.refusals = refusals;
         snapshot
     }
 

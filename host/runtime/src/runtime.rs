@@ -1,12 +1,16 @@
 //! The parts, put together: engine, directory, registry, database.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use notify::Watcher as _;
+use notify::{
+    EventKind, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
 use stockade_db::Database;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +35,8 @@ use crate::{
 
 /// A change to the directory is often several events; it is read when they have stopped for this long.
 const QUIET: Duration = Duration::from_millis(50);
+/// It is read after this time although they have not stopped.
+const UNQUIET_MAX: Duration = Duration::from_secs(1);
 /// File systems that report no events (network mounts) are read this often.
 const RESCAN: Duration = Duration::from_secs(5);
 
@@ -116,12 +122,13 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// The tools that `caller` may call, by name.
+    /// The tools that serve, by name. They are the same for every caller: which plugins are a tenant's is decided by
+    /// whoever answers it.
     pub fn tools(&self, _caller: &Caller) -> Vec<Arc<ToolInfo>> {
         self.registry.current().infos.clone()
     }
 
-    /// One tool, if `caller` may call it.
+    /// One tool, if it serves, for whichever caller.
     pub fn tool(&self, _caller: &Caller, name: &str) -> Option<Arc<ToolInfo>> {
         self.registry.current().find(name).map(|(_, tool)| Arc::clone(&tool.info))
     }
@@ -247,7 +254,9 @@ impl Runtime {
 /// Until the directory has changed and is quiet again, or it is time to look anyway.
 async fn until_quiet(changed: &Notify) {
     if tokio::time::timeout(RESCAN, changed.notified()).await.is_ok() {
-        while tokio::time::timeout(QUIET, changed.notified()).await.is_ok() {}
+        let quiet = async { while tokio::time::timeout(QUIET, changed.notified()).await.is_ok() {} };
+        // Time over: it is read all the same.
+        let _ = tokio::time::timeout(UNQUIET_MAX, quiet).await;
     }
 }
 
@@ -271,11 +280,67 @@ async fn scan(
 
 fn watch_files(config: &RuntimeConfig, changed: Arc<Notify>) -> Result<impl Send + use<>, RuntimeError> {
     let failed = |path: &Path, e: notify::Error| RuntimeError::Directory { path: path.into(), reason: e.to_string() };
-    let mut watcher =
-        notify::recommended_watcher(move |_| changed.notify_one()).map_err(|e| failed(&config.directory, e))?;
+    let grants_name = config.grants_file.file_name().map(ToOwned::to_owned);
+    let heard = move |event: notify::Result<notify::Event>| {
+        // Events that were lost may have been any.
+        if event.map_or(true, |event| may_matter(&event, grants_name.as_deref())) {
+            changed.notify_one();
+        }
+    };
+    let mut watcher = notify::recommended_watcher(heard).map_err(|e| failed(&config.directory, e))?;
     let grants_dir = config.grants_file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for path in [config.directory.as_path(), grants_dir] {
         watcher.watch(path, notify::RecursiveMode::NonRecursive).map_err(|e| failed(path, e))?;
     }
     Ok(watcher)
+}
+
+/// Whether an event can be that of a plugin or of the grants. That a file was read cannot: the next look would
+/// bring the one after it. Nor can what happens to the files beside it: a log may be written there all the time.
+fn may_matter(event: &notify::Event, grants_name: Option<&OsStr>) -> bool {
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    let read = event.kind.is_access() && event.kind != written;
+    let of_ours = |path: &PathBuf| path.extension().is_some_and(|e| e == "wasm") || path.file_name() == grants_name;
+    event.need_rescan() || (!read && event.paths.iter().any(of_ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, ModifyKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn files_that_are_read_and_files_beside_do_not_matter() {
+        let (opened, written) = (AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Write));
+        let modified = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        for (kind, path, expected) in [
+            (EventKind::Access(opened), "plugins/a.wasm", false),
+            (EventKind::Access(opened), "grants.toml", false),
+            (EventKind::Access(written), "plugins/a.wasm", true),
+            (EventKind::Create(CreateKind::File), "plugins/a.wasm", true),
+            (EventKind::Create(CreateKind::File), "plugins/a.wasm.partial", false),
+            (renamed, "plugins/a.wasm", true),
+            (modified, "grants.toml", true),
+            (modified, "server.log", false),
+        ] {
+            let event = notify::Event::new(kind).add_path(path.into());
+            assert_eq!(may_matter(&event, Some(OsStr::new("grants.toml"))), expected, "{event:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_never_quiet_is_read_all_the_same() {
+        let changed = Arc::new(Notify::new());
+        let storm = Arc::clone(&changed);
+        tokio::spawn(async move {
+            loop {
+                storm.notify_one();
+                tokio::time::sleep(QUIET / 2).await;
+            }
+        });
+        let waited = tokio::time::timeout(Duration::from_secs(60), until_quiet(&changed)).await;
+        assert!(waited.is_ok(), "it waits for ever");
+    }
 }
