@@ -217,7 +217,7 @@ fn calls_in(kept: &Path) -> usize {
     let calls = |text: String| {
         // One that is written at this moment may end with the next look.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line));
+        let lines = whole.lines().map(serde_json::from_str::<Value>);
         lines.filter(|line| line.as_ref().expect("a whole line")["message"] == "call done").count()
     };
     texts.map(calls).sum()
