@@ -32,7 +32,7 @@ pub struct Schema {
 
 impl Schema {
     /// Compile a schema for objects. Nothing is fetched: a reference out of the document is an error. So is a
-    /// schema that can make a check of a small value long, see [`work`].
+    /// schema that can make a check of a small value long, see `schema/work.rs`.
     ///
     /// # Errors
     /// A sentence of at most 300 characters, when it is no such schema.
