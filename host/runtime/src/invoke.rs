@@ -13,7 +13,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 use crate::{
     bindings::{exports::stockade::plugin::tools::Output, stockade::plugin::types::Error},
     call::{Invocation, ToolOutput},
-    cpu::Cpu,
+    cpu::{Clock, Cpu},
     error::{CallError, StopKind},
     interfaces::convert::{UNAVAILABLE, UNEXPECTED},
     limits::Limits,
@@ -85,9 +85,11 @@ async fn check_arguments(
     cpu: &Arc<Cpu>,
 ) -> Result<String, CallError> {
     let text = arguments.to_string();
-    if tool.input.is_long_for(text.len()) {
-        cpu.set_long();
+    if !tool.input.is_long_for(text.len()) {
+        let checked = cpu.run(Clock::Wall, || tool.input.check(&arguments));
+        return checked.map(|()| text).map_err(CallError::InvalidArguments);
     }
+    cpu.set_long();
     let tool = Arc::clone(tool);
     let check = async move { tool.input.check(&arguments).map_err(CallError::InvalidArguments) };
     runtime.background.carry(tenant.as_str(), Arc::clone(cpu), check).await?;
