@@ -35,13 +35,6 @@ struct Seen {
     refused: Option<LoadError>,
 }
 
-impl Seen {
-    /// Whether the same file may load another time: what refuses it lies outside.
-    fn may_load_later(&self) -> bool {
-        matches!(self.refused, Some(LoadError::File(_) | LoadError::NameTaken(_)))
-    }
-}
-
 /// The directory as of the last scan.
 pub(crate) struct Directory {
     config: RuntimeConfig,
@@ -84,11 +77,12 @@ impl Directory {
         });
         for (path, fingerprint) in &files {
             let seen = self.seen.get(path).filter(|seen| seen.fingerprint == *fingerprint);
-            if judge_again || seen.is_none_or(Seen::may_load_later) {
+            // What could not be read may be another time.
+            if judge_again || seen.is_none_or(|seen| matches!(seen.refused, Some(LoadError::File(_)))) {
                 self.load(path, *fingerprint);
             }
         }
-        // Another file may have given the name up just now.
+        // Another file may have given the name up, perhaps just now.
         for (path, fingerprint) in &files {
             if self.seen.get(path).is_some_and(|seen| matches!(seen.refused, Some(LoadError::NameTaken(_)))) {
                 self.load(path, *fingerprint);
@@ -166,8 +160,9 @@ impl Directory {
     /// A fault of the compiler's keeps one plugin out, and the directory goes on being watched.
     fn load_bytes(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
         // Before it is compiled: a file whose name is taken is tried again and again.
-        self.names_are_free(&plugin::read_manifest(bytes)?)?;
-        let load = AssertUnwindSafe(|| self.loader.load(bytes, &self.grants));
+        let manifest = plugin::read_manifest(bytes)?;
+        self.names_are_free(&manifest)?;
+        let load = AssertUnwindSafe(|| self.loader.load(bytes, manifest, &self.grants));
         catch_unwind(load).unwrap_or_else(|_| Err(LoadError::Contract("the host failed while it loaded it".into())))
     }
 

@@ -49,8 +49,7 @@ pub(crate) async fn invoke(
     let cpu = Arc::new(Cpu::default());
     let tenant = invocation.caller.identity.tenant.clone();
     let arguments = Value::Object(std::mem::take(&mut invocation.arguments));
-    let checked = check_arguments(runtime, tool, arguments, &tenant, &cpu);
-    let arguments = tokio::time::timeout_at(deadline, checked).await.map_err(|_| timeout())??;
+    let arguments = check_arguments(runtime, tool, arguments, &tenant, &cpu, deadline).await?;
 
     let patience = deadline.min(tokio::time::Instant::now() + PLUGIN_WAIT_MAX);
     let of_plugin = place(&plugin.calls, 1, patience, "concurrent_calls").await?;
@@ -83,6 +82,7 @@ async fn check_arguments(
     arguments: Value,
     tenant: &TenantId,
     cpu: &Arc<Cpu>,
+    deadline: tokio::time::Instant,
 ) -> Result<String, CallError> {
     let text = arguments.to_string();
     if !tool.input.is_long_for(text.len()) {
@@ -92,7 +92,8 @@ async fn check_arguments(
     cpu.set_long();
     let tool = Arc::clone(tool);
     let check = async move { tool.input.check(&arguments).map_err(CallError::InvalidArguments) };
-    runtime.background.carry(tenant.as_str(), Arc::clone(cpu), check).await?;
+    let checked = runtime.background.spawn(tenant.as_str(), Arc::clone(cpu), Box::pin(check));
+    tokio::time::timeout_at(deadline, checked).await.map_err(|_| timeout())??;
     Ok(text)
 }
 

@@ -77,9 +77,13 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
-    /// Load a plugin. It compiles: call it where blocking is allowed.
-    pub(crate) fn load(&self, bytes: &[u8], operator: &OperatorGrants) -> Result<Plugin, LoadError> {
-        let manifest = read_manifest(bytes)?;
+    /// Load a plugin whose manifest has been read. It compiles: call it where blocking is allowed.
+    pub(crate) fn load(
+        &self,
+        bytes: &[u8],
+        manifest: Manifest,
+        operator: &OperatorGrants,
+    ) -> Result<Plugin, LoadError> {
         let name = &manifest.plugin.name;
         operator.check(name, &manifest.grants).map_err(LoadError::NotGranted)?;
         let limits = manifest.limits.resolve(&self.caps).map_err(LoadError::Manifest)?;
