@@ -77,6 +77,8 @@ impl Bed {
         );
         admin.execute(AssertSqlSafe(limit)).await.expect("a limit");
         let mut other = Wire::connect(&database.login_url).await;
+        // It stays for as long as the attacks last, and the login's own limit would end it before.
+        other.query("SET idle_in_transaction_session_timeout = 0").await;
         other.query("BEGIN; SELECT 'Papagei'").await.value();
 
         let signer = Signer::read(&database.context_key_file);
