@@ -251,7 +251,8 @@ impl Database {
         let verdict = guard::check(&analysis, &limits.sql, &catalogue);
         let unknown = matches!(verdict, Err(DbError::Statement { .. } | DbError::Rejected { .. }));
         if age > CATALOGUE_AGE_MAX || (unknown && age > CATALOGUE_AGE_MIN) {
-            let catalogue = self.newer_catalogue(read).await?;
+            // On the heap, as all that few calls come to: what each keeps room for, it moves about with it.
+            let catalogue = Box::pin(self.newer_catalogue(read)).await?;
             guard::check(&analysis, &limits.sql, &catalogue)?;
         } else {
             verdict?;

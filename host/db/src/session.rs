@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt as _;
 use sqlx::postgres::{PgArguments, PgRow};
 use tokio::time::Instant;
 
@@ -208,7 +209,7 @@ impl Session {
             for (gather, one) in gathers.into_iter().zip(admitted) {
                 results.push(match gather.finish() {
                     Some(result) => result,
-                    None => describe(self, one).await?,
+                    None => Box::pin(describe(self, one)).await?,
                 });
             }
             Ok(Entry::new(results, bytes))
@@ -232,13 +233,13 @@ impl Session {
         for ((one, arguments), clock) in admitted.iter().zip(arguments).zip(&mut clocks) {
             clock.go();
             if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments, row_bytes_max).await {
-                return Err(give_up(lease, error).await);
+                return Err(Box::pin(give_up(lease, error)).await);
             }
             clock.pause(0);
         }
         match self.fetch(&mut lease, settings, admitted, rows_max, gathers, &mut clocks).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(give_up(lease, error).await),
+            Err(error) => Err(Box::pin(give_up(lease, error)).await),
         }
     }
 
@@ -260,7 +261,7 @@ impl Session {
                         clock.pause(0);
                         Ok((lease, clock))
                     }
-                    Err(error) => Err(give_up(lease, error).await),
+                    Err(error) => Err(Box::pin(give_up(lease, error)).await),
                 }
             };
             let error = match attempt.await {
@@ -338,15 +339,19 @@ impl Session {
     }
 
     /// Runs `work` until the call's deadline; past it, the work is dropped and cancels itself.
-    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-        match tokio::time::timeout_at(self.limits.deadline, work).await {
+    pub(crate) fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbError>>,
+    ) -> impl Future<Output = Result<T, DbError>> {
+        // No `async fn`: that would have room for the work twice, as what it was given and as what it waits for.
+        tokio::time::timeout_at(self.limits.deadline, work).map(|outcome| match outcome {
             // At that moment the server gives the transaction up, too, and may be first.
             Ok(Err(error)) if error.is_unavailable() && Instant::now() >= self.limits.deadline => {
                 Err(DbError::Timeout { code: "CALL_DEADLINE" })
             }
             Ok(outcome) => outcome,
             Err(_) => Err(DbError::Timeout { code: "CALL_DEADLINE" }),
-        }
+        })
     }
 
     pub(crate) fn rows_max(&self) -> u32 {
