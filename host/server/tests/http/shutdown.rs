@@ -1,6 +1,6 @@
 //! The end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -26,12 +26,17 @@ async fn a_call_under_way_finishes_and_nobody_new_gets_in() {
 
 #[tokio::test]
 async fn a_call_that_does_not_end_is_cut_off_after_the_grace() {
-    let server = TestServer::with(|config| config.shutdown_grace_s = 1).await;
+    // Longer than what connections get without it for their last bytes.
+    let grace = Duration::from_secs(2);
+    let server = TestServer::with(|config| config.shutdown_grace_s = grace.as_secs()).await;
     let (client, tools) = (server.north(), server.tools.clone());
     let calling = tokio::spawn(async move { client.modern("tools/call", json!({ "name": "wait" })).send().await });
     wait_for(&tools.begun, 1).await;
+    let began = Instant::now();
     server.running.shutdown().await;
     wait_for(&tools.dropped, 1).await;
+    // However slow the machine is: no timer is early.
+    assert!(began.elapsed() >= grace, "cut off after {:?}", began.elapsed());
     let _ = calling.await.expect("no panic");
 }
 
