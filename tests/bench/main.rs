@@ -20,6 +20,10 @@ mod table;
 
 use stockade_tests::{Cluster, TestApp};
 
+/// As the binary's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // The load comes from a process of its own: what the server costs is then the server's alone.

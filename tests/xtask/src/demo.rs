@@ -18,6 +18,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
+use crate::environment;
 use crate::model;
 use crate::places::{Places, repository};
 use crate::plugins::{self, Plugin, Workspace};
@@ -52,6 +53,7 @@ pub(crate) struct Options {
 /// Where a step fails; the text says what is missing and what to type.
 pub(crate) async fn run(places: &Places, options: &Options) -> Result<()> {
     let began = Instant::now();
+    environment::build_tools()?;
     let folder = if options.check { Folder::passing(places)? } else { Folder::kept(places)? };
     let postgres = postgres::find(places)?;
     let model = model::directory(places)?;

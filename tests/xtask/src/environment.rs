@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use crate::command;
 use crate::model;
 use crate::places::Places;
 use crate::plugins::{self, Workspace};
@@ -36,6 +37,15 @@ pub(crate) fn value(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Looks for what the host's build needs and Rust does not bring.
+///
+/// # Errors
+/// Where it is missing; the text says what to type.
+pub(crate) fn build_tools() -> Result<()> {
+    let make = command::output(Command::new("make").arg("--version"));
+    make.map(drop).context("the host's allocator is built with `make`: on Debian, apt install build-essential")
+}
+
 /// What the tests and the benchmark need beside the code.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -49,6 +59,7 @@ impl Prepared {
     /// # Errors
     /// Where something cannot be had; the text says what to type.
     pub(crate) async fn get(places: &Places) -> Result<Self> {
+        build_tools()?;
         let prepared = Self { postgres: postgres::programs(places)?, model: model::directory(places)? };
         for workspace in [Workspace::Reference, Workspace::Guests] {
             plugins::build(places, workspace, &workspace.packed()?).await?;
