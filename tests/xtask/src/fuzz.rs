@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: each target of `tests/fuzz` for a while, with cargo-fuzz.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -30,24 +30,33 @@ pub(crate) fn run(places: &Places, target: Option<&str>, seconds: u32) -> Result
         bail!("there is no target {target:?} in tests/fuzz: expected one of {}", targets.join(", "));
     }
     let cargo_fuzz = cargo_fuzz(places)?;
+    // All at once, so that what does not build is not taken for a finding.
+    let mut build = fuzz(&cargo_fuzz, "build");
+    command::run(build.args(target)).context("the targets of tests/fuzz do not build")?;
     for name in targets.iter().filter(|name| target.is_none_or(|target| target == *name)) {
         eprintln!("==> fuzzing {name} for {seconds} seconds");
         // What a run finds worth keeping goes first, so libFuzzer writes it there and only reads the corpus.
         let found = target_directory()?.join("fuzz-corpus").join(name);
         fs::create_dir_all(&found).with_context(|| format!("creating {}", found.display()))?;
-        let mut fuzz = Command::new(&cargo_fuzz);
-        // No sanitizer: there is no unsafe code in the host, and what is looked for are panics.
-        fuzz.args(["fuzz", "run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none", name]);
-        fuzz.arg(found).arg(repository().join("tests/fuzz/corpus").join(name)).arg("--");
+        let mut fuzz = fuzz(&cargo_fuzz, "run");
+        fuzz.arg(name).arg(found).arg(repository().join("tests/fuzz/corpus").join(name)).arg("--");
         fuzz.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
         fuzz.arg(format!("-timeout={INPUT_S_MAX}")).arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"));
-        // cargo-fuzz asks the compiler for a flag that stable has behind this door alone.
-        fuzz.env("RUSTC_BOOTSTRAP", "1").current_dir(repository());
         command::run(&mut fuzz).with_context(|| {
             format!("a finding of {name}: mend it, and keep the input that is named above in tests/fuzz/corpus/{name}")
         })?;
     }
     Ok(())
+}
+
+/// cargo-fuzz with one of its commands.
+fn fuzz(cargo_fuzz: &Path, task: &str) -> Command {
+    let mut fuzz = Command::new(cargo_fuzz);
+    // No sanitizer: there is no unsafe code in the host, and what is looked for are panics.
+    fuzz.args(["fuzz", task, "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"]);
+    // cargo-fuzz asks the compiler for a flag that stable has behind this door alone.
+    fuzz.env("RUSTC_BOOTSTRAP", "1").current_dir(repository());
+    fuzz
 }
 
 /// The names of the targets, sorted.
