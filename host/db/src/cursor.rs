@@ -60,7 +60,7 @@ impl Cursor {
         let ahead = match batch {
             Ok(ahead) => ahead,
             Err(error @ DbError::Timeout { code: "CALL_DEADLINE" }) => return Err(error),
-            Err(error) => return Err(Box::pin(give_up(lease, error)).await),
+            Err(error) => return Err(give_up(lease, error).await),
         };
         self.clock.pause(gather.rows());
         self.ahead = ahead;
@@ -78,7 +78,7 @@ impl Cursor {
             Some(result) => result,
             None => match &self.empty {
                 Some(empty) => empty.clone(),
-                None => self.session.in_time(Box::pin(describe(&self.session, &self.admitted))).await?,
+                None => self.session.in_time(describe(&self.session, &self.admitted)).await?,
             },
         };
         result.truncated = more || budget_spent;

@@ -251,7 +251,7 @@ impl Database {
         let verdict = guard::check(&analysis, &limits.sql, &catalogue);
         let unknown = matches!(verdict, Err(DbError::Statement { .. } | DbError::Rejected { .. }));
         if age > CATALOGUE_AGE_MAX || (unknown && age > CATALOGUE_AGE_MIN) {
-            // On the heap, as all that few calls come to: what each keeps room for, it moves about with it.
+            // On the heap: few statements come to it, and each would keep room for it.
             let catalogue = Box::pin(self.newer_catalogue(read)).await?;
             guard::check(&analysis, &limits.sql, &catalogue)?;
         } else {

@@ -209,7 +209,7 @@ impl Session {
             for (gather, one) in gathers.into_iter().zip(admitted) {
                 results.push(match gather.finish() {
                     Some(result) => result,
-                    None => Box::pin(describe(self, one)).await?,
+                    None => describe(self, one).await?,
                 });
             }
             Ok(Entry::new(results, bytes))
@@ -233,13 +233,13 @@ impl Session {
         for ((one, arguments), clock) in admitted.iter().zip(arguments).zip(&mut clocks) {
             clock.go();
             if let Err(error) = lease.declare(&one.cursor, &one.statement.text, arguments, row_bytes_max).await {
-                return Err(Box::pin(give_up(lease, error)).await);
+                return Err(give_up(lease, error).await);
             }
             clock.pause(0);
         }
         match self.fetch(&mut lease, settings, admitted, rows_max, gathers, &mut clocks).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(Box::pin(give_up(lease, error)).await),
+            Err(error) => Err(give_up(lease, error).await),
         }
     }
 
@@ -261,7 +261,7 @@ impl Session {
                         clock.pause(0);
                         Ok((lease, clock))
                     }
-                    Err(error) => Err(Box::pin(give_up(lease, error)).await),
+                    Err(error) => Err(give_up(lease, error).await),
                 }
             };
             let error = match attempt.await {

@@ -36,7 +36,8 @@ pub(crate) async fn describe(session: &Session, admitted: &Admitted) -> Result<R
     }
     let mut attempts = session.attempts();
     let described = loop {
-        match columns(session, admitted).await {
+        // On the heap: few statements come to it, and each would keep room for it.
+        match Box::pin(columns(session, admitted)).await {
             Ok(columns) => break ResultSet { columns, row_count: 0, truncated: false },
             Err(error) if attempts.again(&error).await => session.leave_replica(),
             Err(error) => return Err(error),
