@@ -1,9 +1,10 @@
 //! Debian's packages, unpacked into the cache folder: no root, nothing installed.
 //!
 //! apt gets state and cache folders of its own, so it needs no rights; it reads the machine's sources and
-//! keys, and verifies signatures and digests as it always does.
+//! keys, and verifies signatures and digests as it always does. What was tried is pinned by SHA-256 besides.
 
 mod server;
+mod tried;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -74,12 +75,14 @@ impl Apt {
             .with_context(|| format!("this machine's package sources have no {name}"))
     }
 
-    /// Fetches packages, each `name=version`, and unpacks them into `root`.
+    /// Fetches packages, each `name=version`, and unpacks them into `root`; none where one of a version that was
+    /// tried is not that file.
     pub(crate) fn unpack(&self, packages: &[String], root: &Path) -> Result<()> {
         command::run(self.command("apt-get").args(["-q", "download"]).args(packages))?;
         let mut debs = fs::read_dir(&self.archives)?.collect::<std::io::Result<Vec<_>>>()?;
         debs.retain(|entry| entry.path().extension().is_some_and(|extension| extension == "deb"));
         ensure!(debs.len() == packages.len(), "apt fetched {} of {} packages", debs.len(), packages.len());
+        debs.iter().try_for_each(|deb| tried::verify(&deb.path()))?;
         for deb in debs {
             command::run(Command::new("dpkg-deb").arg("-x").arg(deb.path()).arg(root))?;
         }

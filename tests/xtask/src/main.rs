@@ -6,6 +6,7 @@ mod bench;
 mod command;
 mod debian;
 mod demo;
+mod digest;
 mod environment;
 mod fuzz;
 mod guest;
