@@ -49,8 +49,7 @@ pub(crate) struct Case {
     pub(crate) changes: String,
     #[serde(default)]
     pub(crate) undo: String,
-    /// What it changes only where nothing could be revoked: `|` between what is one thing or another by the server's
-    /// version.
+    /// What it changes only where nothing could be revoked.
     #[serde(default)]
     pub(crate) managed_changes: String,
 }
