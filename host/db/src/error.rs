@@ -137,9 +137,12 @@ impl From<sqlx::Error> for DbError {
                 from_sqlstate(sqlstate, database.message())
             }
             sqlx::Error::PoolTimedOut => Self::Timeout { code: "POOL_TIMEOUT" },
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Self::unavailable(error.to_string())
-            }
+            // What is no answer of PostgreSQL's: also a server that hangs up when it is asked for TLS.
+            sqlx::Error::Protocol(_)
+            | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::unavailable(error.to_string()),
             other => Self::internal(other.to_string()),
         }
     }

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
-use stockade_tests::{Client, FaultTable, TestApp, TestDatabase};
+use serde_json::{Value, json};
+use stockade_tests::{Client, FaultTable, Log, Reply, TestApp, TestDatabase};
 
 /// Callers at once, of two who see different rows.
 const CALLERS: usize = 8;
@@ -48,7 +48,7 @@ pub(crate) struct Load {
 #[derive(Default)]
 struct Seen {
     answered: usize,
-    failed: BTreeMap<String, usize>,
+    failed: BTreeMap<String, Vec<Failed>>,
     slowest: Duration,
     wrong: Vec<String>,
     in_a_row: usize,
@@ -56,6 +56,7 @@ struct Seen {
 
 impl Load {
     pub(crate) async fn start(app: &TestApp) -> Self {
+        Log::keep();
         let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
         let mut callers = Vec::new();
         for number in 0..CALLERS {
@@ -84,15 +85,16 @@ impl Load {
         happens.await;
         let well = self.well().await;
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        let failed: Vec<String> = seen.failed.iter().map(|(code, times)| format!("{code} {times}")).collect();
+        let failed: Vec<String> = seen.failed.iter().map(|(code, calls)| format!("{code} {}", calls.len())).collect();
         let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
         let ms = |time: Duration| format!("{} ms", time.as_millis());
         let (slowest, after) = (ms(seen.slowest), ms(well.unwrap_or_default()));
         TABLE.print(fault, &[&seen.answered.to_string(), &failed, &slowest, &after]);
-        assert!(well.is_some(), "{fault}: not well again: {:?}", seen.failed);
+        assert!(well.is_some(), "{fault}: not well again: {failed}");
         assert!(seen.wrong.is_empty(), "{fault}: wrong answers: {:?}", seen.wrong);
-        for code in seen.failed.keys() {
-            assert!(expected.contains(&code.as_str()), "{fault}: {code} is no way to fail, of {expected:?}");
+        for (code, calls) in &seen.failed {
+            let may = expected.contains(&code.as_str());
+            assert!(may, "{fault}: {code} is no way to fail, of {expected:?}: {:#?}", calls[0].logged());
         }
     }
 
@@ -115,7 +117,7 @@ impl Load {
 
     /// How many calls have failed with it in this row.
     pub(crate) fn failed(&self, code: &str) -> usize {
-        self.seen.lock().unwrap().failed.get(code).copied().unwrap_or_default()
+        self.seen.lock().unwrap().failed.get(code).map_or(0, Vec::len)
     }
 
     /// Waits until more than `count` calls of this row have failed with it.
@@ -137,7 +139,7 @@ impl Load {
 }
 
 impl Seen {
-    fn note(&mut self, outcome: Result<i64, String>, right: i64, took: Duration) {
+    fn note(&mut self, outcome: Result<i64, Failed>, right: i64, took: Duration) {
         self.slowest = self.slowest.max(took);
         match outcome {
             Ok(found) if found == right => {
@@ -145,24 +147,43 @@ impl Seen {
                 self.in_a_row += 1;
             }
             Ok(found) => self.wrong.push(format!("{found} instead of {right}")),
-            Err(code) => {
-                *self.failed.entry(code).or_default() += 1;
+            Err(failed) => {
+                self.failed.entry(failed.code.clone()).or_default().push(failed);
                 self.in_a_row = 0;
             }
         }
     }
 }
 
-/// The number that a statement gives, or the code with which the call failed.
-pub(crate) async fn query(client: &Client, statement: &str) -> Result<i64, String> {
-    let reply = client.call("execute_sales_query", json!({"query": statement})).await;
-    if reply.message["result"]["isError"].as_bool().unwrap_or(false) {
+/// A call that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) code: String,
+    request_id: String,
+}
+
+impl Failed {
+    fn of(reply: &Reply) -> Self {
         let text = reply.error();
         // What the caller reads names no host, file or statement of the server's.
         for inner in ["/var/", "socket", "pgsql", "stockade_login", "FETCH", "DECLARE"] {
             assert!(!text.contains(inner), "{text}");
         }
-        return Err(text.split(':').next().unwrap_or_default().to_owned());
+        let code = text.split(':').next().unwrap_or_default().to_owned();
+        Self { code, request_id: reply.request_id().to_owned() }
+    }
+
+    /// What the operator reads of it.
+    fn logged(&self) -> Vec<Value> {
+        Log::keep().of_call(&self.request_id)
+    }
+}
+
+/// The number that a statement gives, unless the call fails.
+pub(crate) async fn query(client: &Client, statement: &str) -> Result<i64, Failed> {
+    let reply = client.call("execute_sales_query", json!({"query": statement})).await;
+    if reply.message["result"]["isError"].as_bool().unwrap_or(false) {
+        return Err(Failed::of(&reply));
     }
     Ok(reply.structured()["rows"][0][0].as_i64().expect("a number"))
 }

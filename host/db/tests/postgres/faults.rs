@@ -245,15 +245,18 @@ async fn a_cursor_does_not_outlive_its_server() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_description_whose_connection_is_lost_is_asked_for_again() {
-    for attempts_max in [3, 1] {
+async fn a_connection_that_is_lost_before_a_row_came_costs_an_attempt() {
+    // What describes a statement joins it to nothing.
+    const DESCRIPTION: &[u8] = b"LEFT JOIN (";
+    // Whoever connects asks first whether the server speaks TLS (PostgreSQL, "SSL Session Encryption").
+    const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+    for (words, attempts_max) in [(DESCRIPTION, 3), (DESCRIPTION, 1), (SSL_REQUEST, 3), (SSL_REQUEST, 1)] {
         let folder = tempfile::tempdir().unwrap();
-        let cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::new(AtomicBool::new(true));
         let (socket, to) = (folder.path().join(".s.PGSQL.5432"), crate::bed::url("", ""));
         let to = PathBuf::from(to.rsplit_once("host=").unwrap().1.replace("%2F", "/")).join(".s.PGSQL.5432");
-        // What describes a statement joins it to nothing.
         let socket = UnixListener::bind(socket).unwrap();
-        let cutting = tokio::spawn(cut_once(socket, to, b"LEFT JOIN (", Arc::clone(&cut)));
+        let cutting = tokio::spawn(cut_once(socket, to, words, Arc::clone(&cut)));
         let bed = Bed::with(|config| {
             let url = config.url.as_ref().unwrap().expose();
             let host = folder.path().display().to_string().replace('/', "%2F");
@@ -261,6 +264,7 @@ async fn a_description_whose_connection_is_lost_is_asked_for_again() {
             config.attempts_max = attempts_max;
         })
         .await;
+        cut.store(false, Ordering::Relaxed);
         let outcome = bed.session("a").query(sql("SELECT id, body FROM app.notes WHERE id < 0"), 10).await;
         assert!(cut.load(Ordering::Relaxed), "the connection was not cut");
         match (attempts_max, outcome) {
@@ -268,13 +272,13 @@ async fn a_description_whose_connection_is_lost_is_asked_for_again() {
             (3, Ok(found)) => {
                 assert_eq!((found.row_count, found.columns.len(), bed.database.stats().retries), (0, 2, 1));
             }
-            (_, outcome) => panic!("{attempts_max}: {outcome:?}"),
+            (_, outcome) => panic!("{words:?}, {attempts_max}: {outcome:?}"),
         }
         cutting.abort();
     }
 }
 
-/// Passes connections on, and cuts the first that carries `words` to the server.
+/// Passes connections on, and cuts the first that carries `words` to the server once `cut` is false.
 async fn cut_once(socket: UnixListener, to: PathBuf, words: &'static [u8], cut: Arc<AtomicBool>) {
     loop {
         let (client, _) = socket.accept().await.unwrap();
