@@ -50,10 +50,10 @@ impl Tried {
 }
 
 /// Runs the corpus, and fails with all that was wrong, not with the first.
-async fn all(what: &str, way: Way, mut try_one: impl AsyncFnMut(&Case) -> Tried) {
+async fn all(version: u32, what: &str, way: Way, mut try_one: impl AsyncFnMut(&Case) -> Tried) {
     let straight_to_managed = matches!(way, Way::ManagedBlind | Way::ManagedSigned);
     let (mut wrong, mut succeeded) = (Vec::new(), 0);
-    let cases = corpus();
+    let cases = corpus(version);
     for (theme, case) in &cases {
         let (_alone, _beside_others) = if case.changes(way).is_empty() {
             (None, Some(CLUSTER.read().await))
@@ -145,7 +145,7 @@ async fn through_a_tool() {
     let bed = Bed::over(app.database.clone()).await;
     let client = app.client(bed.attacker.key);
     let mut tried = 0;
-    for (theme, case) in corpus() {
+    for (theme, case) in corpus(bed.version) {
         // A text that an agent could have sent: not the large ones, which a session has had already.
         let steps = bed.steps(&case);
         let [sql] = steps.as_slice() else { continue };
@@ -193,7 +193,7 @@ fn number(variable: &str, default: u64) -> u64 {
 
 async fn through_the_host(mut bed: Bed, what: &str, way: Way) {
     let database = connect(&bed, way.is_managed()).await;
-    all(what, way, async |case: &Case| {
+    all(bed.version, what, way, async |case: &Case| {
         let session = session(&bed, &database);
         let mut tried = Tried::default();
         let mut words = Vec::new();
@@ -219,7 +219,7 @@ async fn around_the_host(mut bed: Bed, what: &str, way: Way) {
     let url = bed.database.login_url.clone();
     let mut wire = Wire::connect(&url).await;
     let clean = Residue::before(&mut wire).await;
-    all(what, way, async |case: &Case| {
+    all(bed.version, what, way, async |case: &Case| {
         let mut tried = match &wrapper {
             Some(wrapper) => by_cursor(&bed, &mut wire, case, wrapper).await,
             None => straight(&bed, &mut wire, case, way).await,

@@ -44,6 +44,8 @@ pub(crate) struct Bed {
     whole: BTreeMap<String, Option<String>>,
     /// The database's name.
     name: String,
+    /// The server's major version.
+    pub(crate) version: u32,
     /// Another store's session, in the middle of its work.
     _other: Wire,
 }
@@ -94,8 +96,10 @@ impl Bed {
         .await
         .expect("a count");
         let name = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut admin).await.expect("a name");
+        let version = admin.server_version_num().expect("a version") / 10_000;
         let whole = BTreeMap::new();
-        let mut bed = Self { database, admin, attacker, signer, canaries, own_orders, whole, name, _other: other };
+        let mut bed =
+            Self { database, admin, attacker, signer, canaries, own_orders, whole, name, version, _other: other };
         let _beside_others = CLUSTER.read().await;
         bed.whole = bed.fingerprint().await;
         bed

@@ -1,6 +1,9 @@
 //! The corpus: `tests/attacks/*.toml`. `tests/README.md` says what its keys mean.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use toml::Table;
 
 const THEMES: [(&str, &str); 7] = [
     ("context", include_str!("../../attacks/context.toml")),
@@ -18,7 +21,7 @@ const CASES_MIN: usize = 120;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Theme {
-    case: Vec<Case>,
+    case: Vec<Table>,
 }
 
 /// One attack.
@@ -119,18 +122,37 @@ impl Case {
     }
 }
 
-/// All cases, with their themes.
-pub(crate) fn corpus() -> Vec<(&'static str, Case)> {
+/// All cases for a server of this major version, with their themes.
+pub(crate) fn corpus(version: u32) -> Vec<(&'static str, Case)> {
     let mut cases = Vec::new();
     for (theme, text) in THEMES {
         let parsed: Theme = toml::from_str(text).unwrap_or_else(|error| panic!("{theme}.toml: {error}"));
-        cases.extend(parsed.case.into_iter().map(|case| (theme, case)));
+        cases.extend(parsed.case.into_iter().map(|written| (theme, case(theme, written, version))));
     }
     for (theme, case) in &cases {
         assert!(case.sql.is_some() == case.steps.is_empty(), "{theme}: {}: sql or steps", case.name);
     }
     assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
     cases
+}
+
+/// A case on a server of this version. What is otherwise on older ones stands under `before`, by major version.
+fn case(theme: &str, mut written: Table, version: u32) -> Case {
+    let before = written.remove("before").map_or_else(BTreeMap::new, |before| {
+        BTreeMap::<String, Table>::deserialize(before)
+            .unwrap_or_else(|error| panic!("{theme}.toml: {error}\n{written}"))
+    });
+    let read =
+        |case: &Table| Case::deserialize(case.clone()).unwrap_or_else(|error| panic!("{theme}.toml: {error}\n{case}"));
+    let mut case = read(&written);
+    for (newer, otherwise) in before.into_iter().rev() {
+        written.extend(otherwise);
+        let older = read(&written);
+        if version < newer.parse().expect("a major version") {
+            case = older;
+        }
+    }
+    case
 }
 
 /// `<<n|text>>` is `text` n times over, with `#` for the number of the turn.
