@@ -23,6 +23,9 @@ use crate::share::{Purpose, Seat};
 
 /// A context outlives its call by this much, for statements that are being cancelled.
 const CONTEXT_SLACK: Duration = Duration::from_secs(5);
+/// The server ends a statement so much before the call's deadline, or a quarter of its time where that is less: it says
+/// so, and its connection is sound. What the call must end itself is cancelled, and its connection closed.
+const SOONER: Duration = Duration::from_millis(50);
 /// A connection that does not close in this time is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -64,6 +67,8 @@ pub(crate) struct Lease {
     /// may serve another caller by the time.
     pid: Option<i32>,
     state: State,
+    /// Whether a statement's time ends with the call's, and not before.
+    timed_by_the_call: bool,
     /// The tenant's place, held as long as the connection. None once that is lost, or while the lease is dropped.
     seat: Option<Arc<Seat>>,
 }
@@ -122,7 +127,11 @@ impl Lease {
             }
         };
         lease.pid = (!database.inner.config.is_pooled()).then_some(pid);
-        let prologue = prologue(database, identity, pid, began_us, deadline)?;
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let statement = Duration::from_millis(database.adjustable().statement_timeout_ms);
+        let of_the_call = remaining - SOONER.min(remaining / 4);
+        lease.timed_by_the_call = of_the_call <= statement;
+        let prologue = prologue(database, identity, pid, began_us, remaining, statement.min(of_the_call))?;
         lease.execute_host_sql(prologue).await.map_err(DbError::of_the_host)?;
         lease.state = State::Open;
         Ok(lease)
@@ -144,6 +153,7 @@ impl Lease {
                 node: Arc::clone(node),
                 pid: None,
                 state: State::Busy,
+                timed_by_the_call: false,
                 seat: Some(Arc::clone(seat)),
             };
             // A server that is there and silent answers on no other connection either.
@@ -284,6 +294,11 @@ impl Lease {
         Ok(())
     }
 
+    /// What the call is told of a statement whose time ran out.
+    pub(crate) fn timed_out(&self) -> DbError {
+        DbError::Timeout { code: if self.timed_by_the_call { "CALL_DEADLINE" } else { "STATEMENT_TIMEOUT" } }
+    }
+
     /// The connection is lost: another may be opened in its place, though it takes time to learn that what ran on it
     /// cannot be cancelled.
     pub(crate) fn lost_connection(&mut self) {
@@ -345,11 +360,11 @@ fn prologue(
     identity: &Identity,
     pid: i32,
     began_us: i64,
-    deadline: Instant,
+    remaining: Duration,
+    statement: Duration,
 ) -> Result<String, DbError> {
     let (config, adjustable) = (&database.inner.config, database.adjustable());
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).max(1);
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
     let life_us = i64::try_from((remaining + CONTEXT_SLACK).as_micros()).unwrap_or(i64::MAX);
     let transaction = Transaction { pid, began_us, expires_us: began_us.saturating_add(life_us) };
     let context = database.inner.key.sign(identity, &transaction)?;
@@ -361,9 +376,9 @@ fn prologue(
          SET LOCAL stockade.context = '{context}'; SET LOCAL search_path = {}; SET LOCAL ROLE {}",
         if adjustable.jit { "on" } else { "off" },
         adjustable.work_mem_kib,
-        adjustable.statement_timeout_ms.min(remaining_ms),
-        adjustable.lock_timeout_ms.min(remaining_ms),
-        adjustable.idle_in_transaction_timeout_ms.min(remaining_ms),
+        ms(statement),
+        adjustable.lock_timeout_ms.min(ms(remaining)),
+        adjustable.idle_in_transaction_timeout_ms.min(ms(remaining)),
         quoted_path(&config.search_path),
         quoted(identity.reader_role.as_str()),
     ))

@@ -406,8 +406,9 @@ impl TakeRow for GatherAll<'_> {
 }
 
 /// After a failed statement the connection is sound and its transaction is not: end it, keep the
-/// connection. After anything else the lease is dropped and looks after itself.
+/// connection. After anything else the lease is dropped and looks after itself. Gives what the call is told.
 pub(crate) async fn give_up(mut lease: Lease, error: DbError) -> DbError {
+    let timed_out = lease.timed_out();
     if error.is_unavailable() {
         lease.lost_connection();
     }
@@ -423,7 +424,7 @@ pub(crate) async fn give_up(mut lease: Lease, error: DbError) -> DbError {
             "a failed transaction could not be rolled back; its connection is closed"
         );
     }
-    error
+    if matches!(error, DbError::Timeout { code: "STATEMENT_TIMEOUT" }) { timed_out } else { error }
 }
 
 /// The name carries the parameters' types, so that PostgreSQL's and the driver's caches, which go by
