@@ -23,7 +23,8 @@ impl Terminal {
     fn run(arguments: &[&str], configuration: &Path) -> Self {
         let stockade = stockade();
         let program = stockade.as_std().get_program().to_str().expect("a path").to_owned();
-        let mut line = format!("stty cols 120 rows 40; exec '{program}'");
+        // Tests that run in a shell's background ignore Ctrl-C, and what they start would too.
+        let mut line = format!("stty cols 120 rows 40; exec env --default-signal=INT '{program}'");
         for argument in arguments {
             write!(line, " '{argument}'").expect("text");
         }
