@@ -132,7 +132,12 @@ impl Lease {
         let of_the_call = remaining - SOONER.min(remaining / 4);
         lease.timed_by_the_call = of_the_call <= statement;
         let prologue = prologue(database, identity, pid, began_us, remaining, statement.min(of_the_call))?;
-        lease.execute_host_sql(prologue).await.map_err(DbError::of_the_host)?;
+        if let Err(error) = lease.execute_host_sql(prologue).await {
+            if error.is_unavailable() {
+                lease.lost_connection();
+            }
+            return Err(error.of_the_host());
+        }
         lease.state = State::Open;
         Ok(lease)
     }

@@ -251,7 +251,10 @@ async fn a_connection_that_is_lost_before_a_row_came_costs_an_attempt() {
     const DESCRIPTION: &[u8] = b"LEFT JOIN (";
     // Whoever connects asks first whether the server speaks TLS (PostgreSQL, "SSL Session Encryption").
     const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-    for (words, attempts_max) in [(DESCRIPTION, 3), (DESCRIPTION, 1), (SSL_REQUEST, 3), (SSL_REQUEST, 1)] {
+    // What says for whom a transaction is.
+    const CONTEXT: &[u8] = b"SET LOCAL ROLE";
+    let words = [DESCRIPTION, SSL_REQUEST, CONTEXT];
+    for (words, attempts_max) in words.into_iter().flat_map(|words| [(words, 3), (words, 1)]) {
         let folder = tempfile::tempdir().unwrap();
         let cut = Arc::new(AtomicBool::new(true));
         let (socket, to) = (folder.path().join(".s.PGSQL.5432"), crate::bed::url("", ""));
