@@ -37,14 +37,14 @@ pub enum DbError {
         /// `STATEMENT_TIMEOUT`, `LOCK_TIMEOUT`, `CALL_DEADLINE`, `POOL_TIMEOUT` or `EMBEDDING_TIMEOUT`.
         code: &'static str,
     },
-    /// The database or a model endpoint cannot be reached, or is not fit to serve from.
+    /// The database or a model endpoint cannot be reached, hangs up, or is not fit to serve from.
     #[error("the database is unavailable")]
     Unavailable(Inner),
     /// The same, and this call has no use in trying again: it has waited for the database as long as it may, or it
     /// was not let through, because the calls before it found nobody there.
     #[error("the database is unavailable")]
     Outage(Inner),
-    /// A bug, or an answer from the database that this crate cannot read.
+    /// A bug, or a value from the database that this crate cannot read.
     #[error("internal error")]
     Internal(Inner),
 }
