@@ -3,8 +3,12 @@
 //! A call begins on a worker of the server: most are over in microseconds. One whose guest is still computing
 //! at the next tick of the engine's clock, or for which the host has computed for some milliseconds, moves to a
 //! thread of the lowest priority, which the system runs when nobody else has work. So however many calls spin,
-//! the server's workers answer the others. There is a background thread for each processor. Tenants take turns on them, call by call and tick by
+//! the server's workers answer the others. Tenants take turns on these threads, call by call and tick by
 //! tick: many long calls of one tenant do not starve another's.
+//!
+//! A machine with several processors keeps one without such a thread. Priorities count within a control group alone,
+//! and a database server on the same machine has groups of its own (each of its processes, by Linux's
+//! `sched_autogroup`): with these threads on all processors its statements were seen to wait for seconds.
 
 use std::{
     collections::VecDeque,
@@ -13,6 +17,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Poll,
+    thread,
     time::Duration,
 };
 
@@ -50,10 +55,9 @@ impl Background {
     /// is called in.
     pub(crate) fn start() -> Result<Arc<Self>, RuntimeError> {
         let queue = Arc::new(Queue::default());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        for _ in 0..threads {
+        for _ in 0..threads() {
             let (queue, tokio) = (Arc::clone(&queue), Handle::current());
-            std::thread::Builder::new()
+            thread::Builder::new()
                 .name("background".into())
                 .spawn(move || run(&queue, &tokio))
                 .map_err(|e| RuntimeError::Engine(format!("cannot start a background thread: {e}")))?;
@@ -175,7 +179,12 @@ fn run(queue: &Queue, tokio: &Handle) {
     }
 }
 
-/// Let this thread run only when no other thread of the machine wants to.
+/// Threads that may compute in the background, of this process's processors: all but one.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
+}
+
+/// Let this thread run only when no other thread of its control group wants to.
 pub(crate) fn step_back() {
     #[cfg(target_os = "linux")]
     {

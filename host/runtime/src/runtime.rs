@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use crate::{
     acts::Acts,
-    background::{Background, step_back},
+    background::{self, Background, step_back},
     cache::PluginCache,
     call::{Caller, Invocation, ToolInfo, ToolOutput},
     config::RuntimeConfig,
@@ -224,9 +224,9 @@ impl Runtime {
     }
 
     async fn follow(&self, mut directory: Directory, changed: &Notify, mut ordered: mpsc::UnboundedReceiver<Order>) {
-        // Compiling a large plugin takes all processors for seconds; calls go first.
-        let aside = rayon::ThreadPoolBuilder::new().thread_name(|_| "compile".into()).start_handler(|_| step_back());
-        let aside = aside.build().map(Arc::new).ok();
+        // Compiling a large plugin takes seconds; calls go first.
+        let aside = rayon::ThreadPoolBuilder::new().num_threads(background::threads());
+        let aside = aside.thread_name(|_| "compile".into()).start_handler(|_| step_back()).build().map(Arc::new).ok();
         loop {
             let order = tokio::select! {
                 order = ordered.recv() => order,
