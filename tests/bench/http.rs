@@ -73,7 +73,8 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
 
     let mut lines = Vec::new();
     for (clients, calls) in [(1, 1_000), (32, 100)] {
-        let (mut against_native, mut of_wasmtime, mut of_audit) = <(Compared, Compared, Compared)>::default();
+        let (mut against_native, mut of_wasmtime, mut added, mut of_audit) =
+            <(Compared, Compared, Compared, Compared)>::default();
         for round in 0..=ROUNDS {
             let ours = loaded(plugin, &token, clients, calls).await;
             let theirs = loaded(native.local_addr(), &token, clients, calls).await;
@@ -82,6 +83,7 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
             if round > 0 {
                 against_native.add(ours, theirs);
                 of_wasmtime.add(bare, theirs);
+                added.add(beyond(ours, theirs), beyond(bare, theirs));
                 of_audit.add(theirs, unrecorded);
             }
         }
@@ -92,6 +94,8 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
         lines.extend(against_native.lines(&what, against, bars));
         let what = format!("the floor: bare wasmtime in the plugin's place, {who}");
         lines.extend(of_wasmtime.lines(&what, against, (None, None)));
+        let what = format!("what the plugin adds to the native tool, {who}");
+        lines.extend(added.lines(&what, "what bare wasmtime adds", (None, None)));
         let what = format!("the native tool, {who}");
         lines.extend(of_audit.lines(&what, "the same without an audit log", (None, None)));
     }
@@ -103,6 +107,11 @@ pub(crate) async fn measure(app: &TestApp) -> Vec<Line> {
 
 /// A call's median time, and its cost to this process.
 type Load = (Duration, Duration);
+
+/// What one load takes more than another.
+fn beyond(load: Load, other: Load) -> Load {
+    (load.0.saturating_sub(other.0), load.1.saturating_sub(other.1))
+}
 
 /// Rounds of two servers under the same load.
 #[derive(Default)]
