@@ -35,10 +35,9 @@ const BAR: f64 = 2.0;
 /// Attackers at once; each begins anew when it was stopped, but not faster than this.
 const ATTACKERS: usize = 4;
 const ATTACK_EVERY: Duration = Duration::from_millis(100);
-/// Quiet and attack by turns, so that a slow moment of the machine meets both.
-const ROUNDS: usize = 2;
-/// What is over the bar after these has so many more, all together: of two hundred calls two decide.
-const ROUNDS_MORE: usize = 10;
+/// Quiet and attack by turns, so that a slow moment of the machine meets both. What is over the bar after the first has
+/// the next as well, all together: of two hundred calls two decide, of a thousand ten.
+const ROUNDS: [usize; 3] = [2, 10, 30];
 const ROUND: Duration = Duration::from_millis(400);
 /// Different contents that a file has by turns, so that it is read anew.
 const VERSIONS: u32 = 4;
@@ -153,7 +152,7 @@ impl Felt {
 
 async fn felt(neighbour: &Client, start: impl Fn() -> Attackers) -> Felt {
     let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
-    for rounds in [ROUNDS, ROUNDS_MORE] {
+    for rounds in ROUNDS {
         for _ in 0..rounds {
             load(neighbour, &mut quiet).await;
             let attackers = start();
