@@ -127,27 +127,23 @@ async fn attacks_of_loading() -> Vec<(&'static str, &'static str, Arc<[Vec<u8>]>
 fn p99(times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     let at = (times.len() * 99).div_ceil(100).saturating_sub(1);
-    times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
+    times.get(at).map_or(0.0, ms)
 }
 
-/// The slowest, of times that `p99` has sorted.
 fn slowest(times: &[Duration]) -> f64 {
-    times.last().map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
+    times.iter().max().map_or(0.0, ms)
 }
 
-/// What the neighbour felt: times in ms.
+fn ms(time: &Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// What the neighbour felt: times in ms, in quiet and under attack.
 struct Felt {
     /// Its calls under attack.
     calls: usize,
-    /// The p99 in quiet and under attack.
     p99: [f64; 2],
     slowest: [f64; 2],
-}
-
-impl Felt {
-    fn ratio(&self) -> f64 {
-        self.p99[1] / self.p99[0]
-    }
 }
 
 async fn felt(neighbour: &Client, start: impl Fn() -> Attackers) -> Felt {
@@ -209,8 +205,8 @@ async fn what_a_neighbour_feels_of_each_attack() {
     );
     let mut rows = 0;
     let mut over = 0;
-    let mut add = |name: &str, felt: Felt, outcome: &str| {
-        let (ratio, Felt { calls, p99: [quiet, attacked], slowest }) = (felt.ratio(), felt);
+    let mut add = |name: &str, Felt { calls, p99: [quiet, attacked], slowest }: Felt, outcome: &str| {
+        let ratio = attacked / quiet;
         rows += 1;
         over += usize::from(ratio > BAR);
         let verdict = if ratio > BAR { "OVER" } else { "within" };
