@@ -1,9 +1,9 @@
 //! Where calls go that compute for long.
 //!
-//! A call begins on a worker of the server: most are over in microseconds. One whose guest is still computing
-//! at the next tick of the engine's clock, or for which the host has computed for some milliseconds, moves to a
-//! thread of the lowest priority, which the system runs when nobody else has work. So however many calls spin,
-//! the server's workers answer the others. Tenants take turns on these threads, call by call and tick by
+//! A call begins on a worker of the server: most are over in microseconds. One whose guest computes from one tick of
+//! the engine's clock to the next without calling the host, or for which the host has computed for some milliseconds,
+//! moves to a thread of the lowest priority, which the system runs when nobody else has work. So however many calls
+//! spin, the server's workers answer the others. Tenants take turns on these threads, call by call and tick by
 //! tick: many long calls of one tenant do not starve another's.
 //!
 //! A machine with several processors keeps one without such a thread. Priorities count within a control group alone,
@@ -32,7 +32,7 @@ use crate::{
 
 /// What the host may compute for a call on a worker of the server, the guest's part included: rows that are read
 /// and handed over, above all. A guest alone has less, see [`crate::state`].
-const HERE_MAX: Duration = Duration::from_millis(5);
+pub(crate) const HERE_MAX: Duration = Duration::from_millis(5);
 
 /// The background threads. They end with it.
 pub(crate) struct Background(Arc<Queue>);

@@ -10,6 +10,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::{
+    background::HERE_MAX,
     cache::PluginCache,
     call::{Caller, Progress},
     cpu::Cpu,
@@ -31,7 +32,8 @@ pub(crate) enum Stop {
     CursorOpen,
 }
 
-/// What a call may compute on a worker of the server. A tick that finds less has found a call that waited.
+/// What a guest may compute on a worker of the server without calling the host. A tick that finds less has found a call
+/// that waited.
 const BURST: Duration = Duration::from_millis(1);
 
 /// The data of a store.
@@ -45,6 +47,8 @@ pub(crate) struct CallState {
     cpu_max: Duration,
     /// Of the call; before it, of the start functions, which have as many.
     host_calls: u32,
+    /// As many as at the last tick.
+    host_calls_at_tick: u32,
     host_calls_max: u32,
     /// A limit that was reached where nothing could be stopped; the next tick does.
     reached: Option<&'static str>,
@@ -91,6 +95,7 @@ impl CallState {
             cpu,
             cpu_max: start,
             host_calls: 0,
+            host_calls_at_tick: 0,
             host_calls_max: limits.host_calls,
             reached: None,
             call: None,
@@ -106,7 +111,7 @@ impl CallState {
         self.stop_at = (stop_at, "deadline_ms");
         self.cpu = cpu;
         self.cpu_max = call.limits.cpu();
-        (self.host_calls, self.host_calls_max) = (0, call.limits.host_calls);
+        (self.host_calls, self.host_calls_at_tick, self.host_calls_max) = (0, 0, call.limits.host_calls);
         self.call = Some(call);
     }
 
@@ -119,9 +124,12 @@ impl CallState {
             None if used >= self.cpu_max => Some("cpu_ms"),
             reached => reached,
         };
+        // What calls the host waits for it again and again, and has computed little of `used` itself.
+        let alone = std::mem::replace(&mut self.host_calls_at_tick, self.host_calls) == self.host_calls;
+        let here_max = if alone { BURST } else { HERE_MAX };
         match reached {
             Some(limit) => Err(Stop::Limit(limit).into()),
-            None if used < BURST => Ok(UpdateDeadline::Continue(1)),
+            None if used < here_max => Ok(UpdateDeadline::Continue(1)),
             None => {
                 self.cpu.set_long();
                 Ok(UpdateDeadline::Yield(1))
@@ -219,5 +227,30 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         self.table.grow(current, desired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cpu::Clock, limits::LimitRequest};
+
+    #[test]
+    fn a_guest_that_calls_the_host_between_ticks_keeps_its_worker_for_longer() {
+        let limits = LimitRequest::default().resolve(&Default::default()).expect("the defaults");
+        let cpu = Arc::new(Cpu::default());
+        let mut state = CallState::new(&limits, Duration::from_secs(3_600), Arc::clone(&cpu));
+        let compute = |until| cpu.run(Clock::Thread, || while cpu.used() < until {});
+        let stays = |state: &mut CallState| matches!(state.tick(), Ok(UpdateDeadline::Continue(_)));
+        assert!(stays(&mut state), "it has computed nothing");
+        compute(BURST);
+        state.count_host_call().expect("one of many");
+        assert!(stays(&mut state), "it called the host");
+        assert!(!cpu.is_long());
+        assert!(!stays(&mut state), "it computed from one tick to the next");
+        compute(HERE_MAX);
+        state.count_host_call().expect("one of many");
+        assert!(!stays(&mut state), "with all that the host computed for it");
+        assert!(cpu.is_long());
     }
 }
