@@ -163,16 +163,18 @@ async fn felt(neighbour: &Client, start: impl Fn() -> Attackers) -> Felt {
     Felt { calls: attacked.len(), p99, slowest: [slowest(&quiet), slowest(&attacked)] }
 }
 
-/// What computes for long has the lowest priority, and not all of the processors.
+/// What computes for long has the lowest priority, and each kind of it not all of the processors.
 fn processors_are_left() {
     let read = |task: &std::path::Path, file| std::fs::read_to_string(task.join(file)).unwrap_or_default();
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-    let long: Vec<_> = tasks.filter(|task| read(task, "comm").trim() == "background").collect();
     let processors = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(long.len(), processors.saturating_sub(1).max(1), "of {processors} processors");
-    for task in long {
-        // Of proc(5)'s fields of `stat` the 41st, the policy: SCHED_IDLE is 5.
-        assert_eq!(read(&task, "stat").split_ascii_whitespace().nth(40), Some("5"));
+    for kind in ["background", "embed"] {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+        let long: Vec<_> = tasks.filter(|task| read(task, "comm").trim() == kind).collect();
+        assert_eq!(long.len(), processors.saturating_sub(1).max(1), "{kind}, of {processors} processors");
+        for task in long {
+            // Of proc(5)'s fields of `stat` the 41st, the policy: SCHED_IDLE is 5.
+            assert_eq!(read(&task, "stat").split_ascii_whitespace().nth(40), Some("5"), "{kind}");
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::embedded::EmbeddedPostgres;
 use crate::embedder::Embedders;
 use crate::error::DbError;
 use crate::guard::{self, Analysis, Catalogue, Fingerprint};
-use crate::identity::{Identity, ReaderRole, is_plain_identifier};
+use crate::identity::{Identity, ReaderRole, TenantId, is_plain_identifier};
 use crate::node::{Node, within_control_time};
 use crate::replica::Replicas;
 use crate::retry::Retries;
@@ -184,7 +184,8 @@ impl Database {
         within_control_time(async { Ok(ping.await.map(drop)?) }).await
     }
 
-    /// Embeds texts with the collection's model, in order. At most 64 texts of at most 8,192 bytes.
+    /// Embeds texts with the collection's model, in order. At most 64 texts of at most 8,192 bytes. Tenants take turns
+    /// at a local model.
     #[tracing::instrument(
         target = "stockade::trace",
         name = "embed",
@@ -192,8 +193,8 @@ impl Database {
         skip_all,
         fields(stockade.collection = collection, stockade.texts = texts.len())
     )]
-    pub async fn embed(&self, collection: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
-        self.inner.embedders.embed(self.collection(collection)?, texts).await
+    pub async fn embed(&self, tenant: &TenantId, collection: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
+        self.inner.embedders.embed(tenant, self.collection(collection)?, texts).await
     }
 
     /// Closes the pools, and stops the embedded cluster where there is one.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{CollectionConfig, DatabaseConfig, EmbedderConfig};
 use crate::error::DbError;
+use crate::identity::TenantId;
 
 mod candle;
 mod openai;
@@ -51,7 +52,7 @@ impl Embedders {
         let mut by_name = BTreeMap::new();
         for (name, embedder) in &config.embedders {
             let dimension = dimensions.get(name.as_str()).copied();
-            let remembered = Remembered::new(name, build(name, embedder)?, dimension, embedder.cache_bytes_max());
+            let remembered = Remembered::new(name, build(name, embedder)?, dimension, embedder);
             by_name.insert(name.clone(), remembered);
         }
         Ok(Self { by_name })
@@ -68,9 +69,10 @@ impl Embedders {
         embedder.probe().await
     }
 
-    /// Embeds for a collection.
+    /// Embeds for a collection, for one of the tenant's calls.
     pub(crate) async fn embed(
         &self,
+        tenant: &TenantId,
         collection: &CollectionConfig,
         texts: &[String],
     ) -> Result<Vec<Vec<f32>>, DbError> {
@@ -89,7 +91,7 @@ impl Embedders {
         let name = &collection.embedder;
         let embedder =
             self.by_name.get(name).ok_or_else(|| DbError::internal(format!("there is no embedder {name}")))?;
-        embedder.embed(texts).await
+        embedder.embed(tenant, texts).await
     }
 }
 
@@ -100,9 +102,7 @@ pub fn embedder(config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, DbError> {
 
 fn build(name: &str, config: &EmbedderConfig) -> Result<Arc<dyn Embedder>, DbError> {
     Ok(match config {
-        EmbedderConfig::Candle { directory, concurrency_max, .. } => {
-            Arc::new(candle::CandleEmbedder::new(directory.clone(), (*concurrency_max).max(1)))
-        }
+        EmbedderConfig::Candle { directory, .. } => Arc::new(candle::CandleEmbedder::new(directory.clone())),
         EmbedderConfig::OpenAi(config) => Arc::new(openai::OpenAiEmbedder::new(name, config)?),
     })
 }

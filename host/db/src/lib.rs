@@ -15,6 +15,7 @@
 )]
 
 mod audit;
+pub mod background;
 mod breaker;
 mod cache;
 mod collection;

@@ -1,4 +1,4 @@
-//! Who gets the next connection.
+//! Who gets the next connection, or the next turn at a local model.
 //!
 //! There are as many seats as the pool has connections, and whoever holds one finds a connection in the
 //! pool, or opens one. Seats that come free go round among the tenants that wait, one at a time, so a
@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Statements,
     /// A cursor, which ends when the plugin drops it.
     Cursor,
+    /// A few texts for a model.
+    Embedding,
 }
 
 /// All tenants' shares.
@@ -75,7 +77,7 @@ pub(crate) struct ShareStats {
 impl Held {
     /// Whether one more fits under `max`, of which cursors leave one.
     fn has_room(self, max: usize, purpose: Purpose) -> bool {
-        self.seats < max && (purpose == Purpose::Statements || self.cursors < max.saturating_sub(1).max(1))
+        self.seats < max && (purpose != Purpose::Cursor || self.cursors < max.saturating_sub(1).max(1))
     }
 
     fn add(&mut self, purpose: Purpose) {
@@ -93,10 +95,19 @@ impl Shares {
     pub(crate) fn new(config: &DatabaseConfig) -> Arc<Self> {
         let all = config.connections_max;
         let tenant_max = config.connections_per_tenant_max.unwrap_or_else(|| (all / 4 * 3).max(2).min(all));
+        Self::of(all as usize, tenant_max as usize, Duration::from_millis(config.acquire_timeout_ms))
+    }
+
+    /// Of a model that has so many turns at once. One tenant may have all: a turn is short, and its end is waited for.
+    pub(crate) fn of_a_model(turns: usize) -> Arc<Self> {
+        Self::of(turns, turns, Duration::MAX)
+    }
+
+    fn of(seats: usize, tenant_max: usize, wait: Duration) -> Arc<Self> {
         Arc::new(Self {
-            seats: all as usize,
-            tenant_max: tenant_max as usize,
-            wait: Duration::from_millis(config.acquire_timeout_ms),
+            seats,
+            tenant_max,
+            wait,
             state: Mutex::default(),
             taken: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),

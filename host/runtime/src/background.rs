@@ -5,10 +5,6 @@
 //! moves to a thread of the lowest priority, which the system runs when nobody else has work. So however many calls
 //! spin, the server's workers answer the others. Tenants take turns on these threads, call by call and tick by
 //! tick: many long calls of one tenant do not starve another's.
-//!
-//! A machine with several processors keeps one without such a thread. Priorities count within a control group alone,
-//! and a database server on the same machine has groups of its own (each of its processes, by Linux's
-//! `sched_autogroup`): with these threads on all processors its statements were seen to wait for seconds.
 
 use std::{
     collections::VecDeque,
@@ -22,6 +18,7 @@ use std::{
 };
 
 use async_task::Runnable;
+use stockade_db::background::{step_back, threads};
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, instrument::WithSubscriber as _};
 
@@ -176,26 +173,6 @@ fn run(queue: &Queue, tokio: &Handle) {
     while let Some(runnable) = queue.next() {
         // A panic goes to whoever waits for the task; the thread is needed further.
         let _ = catch_unwind(AssertUnwindSafe(|| runnable.run()));
-    }
-}
-
-/// Threads that may compute in the background, of this process's processors: all but one.
-pub(crate) fn threads() -> usize {
-    thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
-}
-
-/// Let this thread run only when no other thread of its control group wants to.
-pub(crate) fn step_back() {
-    #[cfg(target_os = "linux")]
-    {
-        use thread_priority::{
-            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-            thread_native_id,
-        };
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
-            tracing::warn!(?error, "calls that compute for long cannot be given a lower priority");
-        }
     }
 }
 

@@ -11,14 +11,14 @@ use notify::{
     EventKind, Watcher as _,
     event::{AccessKind, AccessMode},
 };
-use stockade_db::Database;
+use stockade_db::{Database, background::pool};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
     acts::Acts,
-    background::{self, Background, step_back},
+    background::Background,
     cache::PluginCache,
     call::{Caller, Invocation, ToolInfo, ToolOutput},
     config::RuntimeConfig,
@@ -225,8 +225,7 @@ impl Runtime {
 
     async fn follow(&self, mut directory: Directory, changed: &Notify, mut ordered: mpsc::UnboundedReceiver<Order>) {
         // Compiling a large plugin takes seconds; calls go first.
-        let aside = rayon::ThreadPoolBuilder::new().num_threads(background::threads());
-        let aside = aside.thread_name(|_| "compile".into()).start_handler(|_| step_back()).build().map(Arc::new).ok();
+        let aside = pool("compile").map(Arc::new).ok();
         loop {
             let order = tokio::select! {
                 order = ordered.recv() => order,

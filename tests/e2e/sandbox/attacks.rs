@@ -125,6 +125,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     rust("many_rows", Cut("rows_max", r#"{"count":100}"#)),
     rust("many_bytes", Cut("bytes_max", r#"{"count":49}"#)),
     rust("odd_numbers", Works(r#"{"count":16}"#)),
+    rust("embed_many", Works(r#"{"count":4}"#)),
     rust("other_namespace", Denied),
     raw("text_is_no_text", Stopped(None), LOG, "(i32.store (i32.const 1200) (i32.const 0x80c0feff)) (call $log (i32.const 2) (i32.const 1200) (i32.const 4))"),
     raw("text_is_endless", Stopped(None), LOG, "(call $log (i32.const 2) (i32.const 0) (i32.const -1))"),

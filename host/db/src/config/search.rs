@@ -16,7 +16,7 @@ pub enum EmbedderConfig {
         model: String,
         /// Holds `config.json`, `tokenizer.json` and `model.safetensors`.
         directory: PathBuf,
-        /// Batches that run at the same time; each keeps a processor busy.
+        /// Tenants' turns at the model at the same time.
         #[serde(default = "default_candle_concurrency_max")]
         concurrency_max: usize,
         /// Bytes of vectors that are remembered, so that a text asked for again is not embedded again.

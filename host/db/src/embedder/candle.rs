@@ -7,9 +7,10 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
 use tokenizers::{PaddingParams, Tokenizer, TruncationParams};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::Embedder;
+use crate::background;
 use crate::error::DbError;
 
 /// Tokens kept of a text: what all-MiniLM-L6-v2 was trained on. The rest is cut.
@@ -20,7 +21,6 @@ const BATCH: usize = 16;
 pub(super) struct CandleEmbedder {
     directory: PathBuf,
     model: OnceCell<Arc<Loaded>>,
-    permits: Arc<Semaphore>,
 }
 
 struct Loaded {
@@ -30,40 +30,26 @@ struct Loaded {
 
 impl CandleEmbedder {
     /// Reads nothing yet: the model is loaded with the first text.
-    pub(super) fn new(directory: PathBuf, concurrency_max: usize) -> Self {
-        Self { directory, model: OnceCell::new(), permits: Arc::new(Semaphore::new(concurrency_max)) }
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory, model: OnceCell::new() }
     }
 }
 
 #[async_trait::async_trait]
 impl Embedder for CandleEmbedder {
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
-        // The permit goes into the blocking task: a dropped future does not stop the work, so it must
-        // not free the place either.
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| DbError::internal("the embedder's semaphore is closed"))?;
         let directory = self.directory.clone();
         let model = self
             .model
-            .get_or_try_init(|| async { blocking(move || Loaded::read(&directory)).await.map(Arc::new) })
+            .get_or_try_init(|| async { background::embedding(move || Loaded::read(&directory)).await.map(Arc::new) })
             .await?;
-        let (model, texts) = (Arc::clone(model), texts.to_vec());
-        blocking(move || {
-            let _permit = permit;
-            let mut vectors = Vec::with_capacity(texts.len());
-            for batch in texts.chunks(BATCH) {
-                vectors.extend(model.embed(batch)?);
-            }
-            Ok(vectors)
-        })
-        .await
+        let mut vectors = Vec::with_capacity(texts.len());
+        for batch in texts.chunks(BATCH) {
+            let (model, batch) = (Arc::clone(model), batch.to_vec());
+            vectors.extend(background::embedding(move || model.embed(batch)).await?);
+        }
+        Ok(vectors)
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, DbError> + Send + 'static) -> Result<T, DbError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| DbError::internal(format!("embedding: {error}")))?
 }
 
 impl Loaded {
@@ -90,10 +76,10 @@ impl Loaded {
         Ok(Self { model, tokenizer })
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
+    fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, DbError> {
         let encodings = self
             .tokenizer
-            .encode_batch(texts.to_vec(), true)
+            .encode_batch(texts, true)
             .map_err(|error| DbError::internal(format!("tokenizer: {error}")))?;
         let ids: Vec<Vec<u32>> = encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect();
         let mask: Vec<Vec<u32>> = encodings.iter().map(|encoding| encoding.get_attention_mask().to_vec()).collect();

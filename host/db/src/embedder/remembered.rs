@@ -1,7 +1,8 @@
 //! What was embedded is remembered, and what is being embedded is not asked for again.
 //!
 //! A model is a function: the same text gives the same vector, whoever asks. So this is shared by all
-//! callers; how fast an answer comes says whether somebody asked for the text before, and nothing more.
+//! callers; how fast an answer comes says whether somebody asked for the text before, and nothing more. What is being
+//! embedded is shared by a tenant's callers alone: it waits for the tenant's turns.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,10 +11,15 @@ use futures::future::{BoxFuture, Shared, WeakShared, try_join_all};
 use sha2::{Digest as _, Sha256};
 
 use super::Embedder;
+use crate::config::EmbedderConfig;
 use crate::error::DbError;
+use crate::identity::TenantId;
+use crate::share::{Purpose, Shares};
 
 /// What an entry takes besides its vector, in bytes: the digest and the cache's own.
 const ENTRY_BYTES: usize = 200;
+/// Texts that a local model embeds in one tenant's turn.
+const TURN_TEXTS: usize = 4;
 
 /// SHA-256 of a text.
 type Digest = [u8; 32];
@@ -30,22 +36,33 @@ pub(super) struct Remembered {
     embedder: Arc<dyn Embedder>,
     /// None where no collection says.
     dimension: Option<u32>,
+    /// Tenants' turns at a local model. An endpoint has its own limits.
+    turns: Option<Arc<Shares>>,
     known: moka::sync::Cache<Digest, Vector>,
-    flights: Mutex<HashMap<Digest, WeakShared<Making>>>,
+    flights: Mutex<HashMap<(TenantId, Digest), WeakShared<Making>>>,
 }
 
 impl Remembered {
-    pub(super) fn new(name: &str, embedder: Arc<dyn Embedder>, dimension: Option<u32>, bytes_max: u64) -> Self {
+    pub(super) fn new(
+        name: &str,
+        embedder: Arc<dyn Embedder>,
+        dimension: Option<u32>,
+        config: &EmbedderConfig,
+    ) -> Self {
+        let turns = match config {
+            EmbedderConfig::Candle { concurrency_max, .. } => Some(Shares::of_a_model((*concurrency_max).max(1))),
+            EmbedderConfig::OpenAi(_) => None,
+        };
         let weigher = |_: &Digest, vector: &Vector| {
             u32::try_from(vector.len() * size_of::<f32>() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
-        let known = moka::sync::Cache::builder().max_capacity(bytes_max).weigher(weigher).build();
-        Self { name: name.to_owned(), embedder, dimension, known, flights: Mutex::default() }
+        let known = moka::sync::Cache::builder().max_capacity(config.cache_bytes_max()).weigher(weigher).build();
+        Self { name: name.to_owned(), embedder, dimension, turns, known, flights: Mutex::default() }
     }
 
     /// One vector a text, in order, of the collections' dimension.
-    pub(super) async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
-        let vectors = try_join_all(self.flights(texts)).await?;
+    pub(super) async fn embed(&self, tenant: &TenantId, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
+        let vectors = try_join_all(self.flights(tenant, texts)).await?;
         Ok(vectors.iter().map(|vector| vector.to_vec()).collect())
     }
 
@@ -56,14 +73,15 @@ impl Remembered {
     }
 
     /// A flight for each text; those that nobody is after yet are one batch.
-    fn flights(&self, texts: &[String]) -> Vec<Flight> {
+    fn flights(&self, tenant: &TenantId, texts: &[String]) -> Vec<Flight> {
         let digests: Vec<Digest> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();
         let mut by_digest: HashMap<Digest, Flight> = HashMap::new();
         let mut missing: Vec<(Digest, String)> = Vec::new();
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, text) in digests.iter().zip(texts) {
             let known = self.known.get(digest).map(|vector| async move { Ok(vector) }.boxed().shared());
-            if let Some(flight) = known.or_else(|| flights.get(digest).and_then(WeakShared::upgrade)) {
+            let wanted = || flights.get(&(tenant.clone(), *digest)).and_then(WeakShared::upgrade);
+            if let Some(flight) = known.or_else(wanted) {
                 by_digest.insert(*digest, flight);
             } else if !missing.iter().any(|(other, _)| other == digest) {
                 missing.push((*digest, text.clone()));
@@ -73,22 +91,25 @@ impl Remembered {
             // Those that nobody waits for any more.
             flights.retain(|_, flight| flight.upgrade().is_some());
             let wanted: Vec<Digest> = missing.iter().map(|(digest, _)| *digest).collect();
-            let batch = self.batch(missing);
+            let batch = self.batch(tenant.clone(), missing);
             for (place, digest) in wanted.into_iter().enumerate() {
                 let flight = one_of(batch.clone(), place);
-                flights.extend(flight.downgrade().map(|weak| (digest, weak)));
+                flights.extend(flight.downgrade().map(|weak| ((tenant.clone(), digest), weak)));
                 by_digest.insert(digest, flight);
             }
         }
         digests.iter().filter_map(|digest| by_digest.get(digest).cloned()).collect()
     }
 
-    fn batch(&self, missing: Vec<(Digest, String)>) -> Batch {
+    fn batch(&self, tenant: TenantId, missing: Vec<(Digest, String)>) -> Batch {
         let (digests, texts): (Vec<Digest>, Vec<String>) = missing.into_iter().unzip();
         let (embedder, known) = (Arc::clone(&self.embedder), self.known.clone());
-        let (name, dimension) = (self.name.clone(), self.dimension);
+        let (name, dimension, turns) = (self.name.clone(), self.dimension, self.turns.clone());
         async move {
-            let vectors = embedder.embed(&texts).await?;
+            let vectors = match turns {
+                Some(turns) => by_turns(&turns, &tenant, embedder.as_ref(), &texts).await?,
+                None => embedder.embed(&texts).await?,
+            };
             check(&name, dimension, texts.len(), &vectors)?;
             let vectors: Arc<[Vector]> = vectors.into_iter().map(Vector::from).collect();
             for (digest, vector) in digests.into_iter().zip(vectors.iter()) {
@@ -99,6 +120,19 @@ impl Remembered {
         .boxed()
         .shared()
     }
+}
+
+async fn by_turns(
+    turns: &Arc<Shares>,
+    tenant: &TenantId,
+    embedder: &dyn Embedder,
+    texts: &[String],
+) -> Result<Vec<Vec<f32>>, DbError> {
+    let turn = async |texts| {
+        let _seat = turns.take(tenant, Purpose::Embedding).await?;
+        embedder.embed(texts).await
+    };
+    Ok(try_join_all(texts.chunks(TURN_TEXTS).map(turn)).await?.concat())
 }
 
 fn one_of(batch: Batch, place: usize) -> Flight {

@@ -1,13 +1,15 @@
 //! An embedding service that does what it should, and one that does not.
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::join_all;
-use stockade_db::{DbError, EmbedderConfig};
+use futures::future::{Either, join_all, select};
+use futures::poll;
+use stockade_db::{DbError, EmbedderConfig, TenantId};
 
 use crate::bed::{Bed, collection, sql};
 use crate::endpoint::{Endpoint, Reply};
@@ -55,6 +57,9 @@ async fn bed(embedders: Vec<(&str, EmbedderConfig)>) -> Bed {
     .await
 }
 
+static A: LazyLock<TenantId> = LazyLock::new(|| "a".parse().unwrap());
+static B: LazyLock<TenantId> = LazyLock::new(|| "b".parse().unwrap());
+
 /// A vector that tells the text's length and its last byte.
 fn vector(text: &str) -> Vec<f32> {
     vec![text.len() as f32, f32::from(text.bytes().last().unwrap_or(0)), 1.0]
@@ -89,7 +94,7 @@ async fn texts_go_in_batches_and_come_back_in_order_each_asked_for_once() {
     .await;
     let mut asked = texts(60, "text");
     asked.extend(texts(4, "text"));
-    let vectors = bed.database.embed("plain", &asked).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    let vectors = bed.database.embed(&A, "plain", &asked).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     for (text, found) in asked.iter().zip(&vectors) {
         let length = vector(text).iter().map(|e| e * e).sum::<f32>().sqrt();
         assert!((found[0] - vector(text)[0] / length).abs() < 1e-6, "{text}: {found:?}");
@@ -104,10 +109,10 @@ async fn texts_go_in_batches_and_come_back_in_order_each_asked_for_once() {
         "{head}"
     );
     // Again: all of them are known.
-    assert_eq!(bed.database.embed("plain", &asked).await.unwrap(), vectors);
+    assert_eq!(bed.database.embed(&A, "plain", &asked).await.unwrap(), vectors);
     assert_eq!(endpoint.requests(), sizes.len());
     // Azure's form.
-    bed.database.embed("azure", &asked[..1]).await.unwrap();
+    bed.database.embed(&A, "azure", &asked[..1]).await.unwrap();
     let head = endpoint.asked().last().unwrap().head.to_lowercase();
     assert!(head.contains("/deployments/d/embeddings?api-version=2024-10-21"), "{head}");
     assert!(head.contains("api-key: s3cret") && !head.contains("authorization"), "{head}");
@@ -132,7 +137,7 @@ async fn a_text_that_many_ask_for_at_once_is_one_request_and_outlives_who_asked_
     let bed = bed(vec![("plain", openai(&endpoint.url, ""))]).await;
     let asking = |text: &str| {
         let (database, text) = (bed.database.clone(), vec![text.to_owned()]);
-        tokio::spawn(async move { database.embed("plain", &text).await })
+        tokio::spawn(async move { database.embed(&A, "plain", &text).await })
     };
     let first = asking("the same");
     endpoint.until_requests_are(1).await;
@@ -202,7 +207,8 @@ async fn faults_of_the_service_are_what_callers_see_of_them_and_nothing_more() {
         let (endpoint, mended) = &endpoints[fault];
         let callers = texts(CALLERS, "caller");
         let began = Instant::now();
-        let outcomes = join_all(callers.iter().map(|text| bed.database.embed(fault, std::slice::from_ref(text)))).await;
+        let outcomes =
+            join_all(callers.iter().map(|text| bed.database.embed(&A, fault, std::slice::from_ref(text)))).await;
         let longest = began.elapsed();
         let codes: Vec<&str> = outcomes.iter().map(code).collect();
         assert_eq!(codes, vec![*expected; CALLERS], "{fault}");
@@ -217,7 +223,7 @@ async fn faults_of_the_service_are_what_callers_see_of_them_and_nothing_more() {
         // The same texts: a wrong answer is asked for again.
         mended.store(true, Ordering::Relaxed);
         let since = Instant::now();
-        let well = join_all(callers.iter().map(|text| bed.database.embed(fault, std::slice::from_ref(text)))).await;
+        let well = join_all(callers.iter().map(|text| bed.database.embed(&A, fault, std::slice::from_ref(text)))).await;
         let after = since.elapsed();
         for (text, found) in callers.iter().zip(well) {
             let length = vector(text).iter().map(|e| e * e).sum::<f32>().sqrt();
@@ -259,7 +265,7 @@ async fn callers_who_find_no_room_under_the_cap_lock_nobody_out() {
     let endpoint = Endpoint::start(|_, texts| async move { right(&texts) }.boxed()).await;
     let keys = "texts_per_minute_max = 600\ndeadline_ms = 3000";
     let bed = bed(vec![("capped", openai(&endpoint.url, keys))]).await;
-    let embed = async |count: usize, of: String| bed.database.embed("capped", &texts(count, &of)).await;
+    let embed = async |count: usize, of: String| bed.database.embed(&A, "capped", &texts(count, &of)).await;
     for turn in 0..10 {
         embed(60, format!("a minute's {turn}")).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     }
@@ -280,24 +286,18 @@ async fn callers_who_find_no_room_under_the_cap_lock_nobody_out() {
     assert_eq!(sent(), 601);
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn the_model_embeds_by_meaning_here_and_behind_an_endpoint() {
+/// `[embedders.<name>]` of the model in this process, if it is here.
+fn local(keys: &str) -> Option<EmbedderConfig> {
     let Some(directory) = std::env::var_os("STOCKADE_MODEL_DIR").map(PathBuf::from) else {
-        return left_out("STOCKADE_MODEL_DIR names no folder with all-MiniLM-L6-v2");
+        left_out("STOCKADE_MODEL_DIR names no folder with all-MiniLM-L6-v2");
+        return None;
     };
-    let table = format!("kind = 'candle'\nmodel = 'minilm'\ndirectory = '{}'", directory.display());
-    let local: EmbedderConfig = toml::from_str(&table).unwrap();
-    let model = stockade_db::embedder(&local).unwrap();
-    let endpoint = Endpoint::start(move |_, texts| {
-        let model = Arc::clone(&model);
-        async move { Reply::vectors(&model.embed(&texts).await.unwrap()) }.boxed()
-    })
-    .await;
-    let mut remote = openai(&endpoint.url, "timeout_ms = 60000\ndeadline_ms = 60000");
-    if let EmbedderConfig::OpenAi(config) = &mut remote {
-        config.model = "minilm".to_owned();
-    }
+    let table = format!("kind = 'candle'\nmodel = 'minilm'\ndirectory = '{}'\n{keys}", directory.display());
+    Some(toml::from_str(&table).unwrap())
+}
+
+/// A host with an embedder and a collection of the model's dimension for each name.
+async fn local_bed(embedders: Vec<(&str, EmbedderConfig)>) -> Bed {
     let mut bed = Bed::new().await;
     sqlx::raw_sql(
         "CREATE TABLE app.texts (id int PRIMARY KEY, e vector(384)); GRANT SELECT ON app.texts TO test_reader;
@@ -308,24 +308,55 @@ async fn the_model_embeds_by_meaning_here_and_behind_an_endpoint() {
     .unwrap();
     bed.reconnect(|config| {
         config.shared_tables.push("app.texts".to_owned());
-        for (name, embedder) in [("local", local), ("remote", remote)] {
+        for (name, embedder) in embedders {
             config.embedders.insert(name.to_owned(), embedder);
             let keys = "table = 'app.texts'\nkey = 'id'\nembedding = 'e'\ncolumns = ['id']\ndimension = 384";
             config.collections.insert(name.to_owned(), collection(&format!("{keys}\nembedder = '{name}'")));
         }
     })
     .await;
+    bed
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_tenant_with_many_texts_delays_anothers_by_its_turn() {
+    let Some(local) = local("concurrency_max = 1") else { return };
+    let bed = local_bed(vec![("local", local)]).await;
+    let texts = texts(64, "text");
+    let (many, one) = texts.split_at(63);
+    let mut many = pin!(bed.database.embed(&A, "local", many));
+    assert!(poll!(&mut many).is_pending());
+    let one = pin!(bed.database.embed(&B, "local", one));
+    assert!(matches!(select(many, one).await, Either::Right((Ok(_), _))), "whoever came first had all");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn the_model_embeds_by_meaning_here_and_behind_an_endpoint() {
+    let Some(local) = local("") else { return };
+    let model = stockade_db::embedder(&local).unwrap();
+    let endpoint = Endpoint::start(move |_, texts| {
+        let model = Arc::clone(&model);
+        async move { Reply::vectors(&model.embed(&texts).await.unwrap()) }.boxed()
+    })
+    .await;
+    let mut remote = openai(&endpoint.url, "timeout_ms = 60000\ndeadline_ms = 60000");
+    if let EmbedderConfig::OpenAi(config) = &mut remote {
+        config.model = "minilm".to_owned();
+    }
+    let mut bed = local_bed(vec![("local", local), ("remote", remote)]).await;
     let texts = ["stop water leaking under the sink", "pipe sealing tape for plumbing", "a dress for the summer"]
         .map(str::to_owned);
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let local = bed.database.embed("local", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    let local = bed.database.embed(&A, "local", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     assert!((dot(&local[0], &local[0]) - 1.0).abs() < 1e-4);
     assert!(dot(&local[0], &local[1]) > dot(&local[0], &local[2]) + 0.1);
-    let remote = bed.database.embed("remote", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
+    let remote = bed.database.embed(&A, "remote", &texts).await.unwrap_or_else(|error| panic!("{}", error.for_log()));
     assert!(local.iter().zip(&remote).all(|(local, remote)| dot(local, remote) > 0.9999));
     assert_eq!(endpoint.requests(), 1);
     // Padding beside a longer text changes nothing: this one is embedded alone, by another host.
     bed.reconnect(|_| {}).await;
-    let alone = bed.database.embed("local", &texts[2..]).await.unwrap();
+    let alone = bed.database.embed(&A, "local", &texts[2..]).await.unwrap();
     assert!(dot(&alone[0], &local[2]) > 0.9999);
 }

@@ -88,8 +88,9 @@ impl Call {
     }
 
     async fn embed(&mut self, collection: &str, texts: &[String]) -> HostResult<Vec<Vec<f32>>> {
-        let embedded = tokio::time::timeout_at(self.deadline, self.database.embed(collection, texts)).await;
-        let outcome = embedded.unwrap_or(Err(stockade_db::DbError::Timeout { code: "CALL_DEADLINE" }));
+        let embedding = self.database.embed(&self.caller.identity.tenant, collection, texts);
+        let outcome = tokio::time::timeout_at(self.deadline, embedding).await;
+        let outcome = outcome.unwrap_or(Err(stockade_db::DbError::Timeout { code: "CALL_DEADLINE" }));
         outcome.map_err(|e| self.embedder_error(e))
     }
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stockade_sdk::{Error, Tool, cache, log, metrics, progress, sql, vector};
+use stockade_sdk::{Error, Tool, cache, caller, log, metrics, progress, sql, vector};
 
 /// No arguments.
 #[derive(Deserialize, JsonSchema)]
@@ -120,6 +120,11 @@ hostile! {
             let _ = sql::query("SELECT $1::date AS x", [sql::Value::Date(number)]);
         }
         Ok(refused)
+    };
+    EmbedMany "embed_many" "Embeds texts that nobody has asked for before." => || {
+        let new = caller::request_id();
+        let texts: Vec<_> = (0..4).map(|n| format!("{new} {n}{}", " paint".repeat(60))).collect();
+        Ok(vector::embed("products", &texts)?.len() as u64)
     };
     OtherNamespace "other_namespace" "Keeps a value where it may not." => || {
         cache::set("other:k", &1_u8, 60)?;

@@ -1,0 +1,66 @@
+//! Threads for what computes long.
+//!
+//! They have the lowest priority: the system runs them when nobody else has work. A machine with several processors
+//! keeps one without such a thread. Priorities count within a control group alone, and a database server on the same
+//! machine has groups of its own (each of its processes, by Linux's `sched_autogroup`): with these threads on all
+//! processors its statements were seen to wait for seconds.
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::thread;
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tokio::sync::oneshot;
+
+use crate::error::DbError;
+
+/// Of this process, whoever computes: a machine has its processors once.
+static EMBEDDING: LazyLock<Result<ThreadPool, ThreadPoolBuildError>> = LazyLock::new(|| pool("embed"));
+
+/// How many of one kind there are: one fewer than this process has processors, and at least one.
+pub fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
+}
+
+/// As many threads of that name as [`threads`] says.
+///
+/// # Errors
+/// The system has no more threads.
+pub fn pool(name: &'static str) -> Result<ThreadPool, ThreadPoolBuildError> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads())
+        .thread_name(move |_| name.into())
+        .start_handler(|_| step_back())
+        // Who waits for what panicked finds its channel closed.
+        .panic_handler(drop)
+        .build()
+}
+
+/// Give this thread, and those that it starts, the lowest priority.
+pub fn step_back() {
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{
+            NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+            thread_native_id,
+        };
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+            tracing::warn!(?error, "what computes long cannot be given a lower priority");
+        }
+    }
+}
+
+/// Runs what a model computes. Dropped before it began, it never does; later, it goes on to its end.
+pub(crate) async fn embedding<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
+) -> Result<T, DbError> {
+    let failed = |error: &dyn std::fmt::Display| DbError::internal(format!("embedding: {error}"));
+    let (sender, receiver) = oneshot::channel();
+    let run = move || {
+        if !sender.is_closed() {
+            let _ = sender.send(work());
+        }
+    };
+    EMBEDDING.as_ref().map_err(|error| failed(error))?.spawn(run);
+    receiver.await.map_err(|error| failed(&error))?
+}
