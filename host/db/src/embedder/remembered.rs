@@ -107,7 +107,7 @@ impl Remembered {
         let (name, dimension, turns) = (self.name.clone(), self.dimension, self.turns.clone());
         async move {
             let vectors = match turns {
-                Some(turns) => by_turns(&turns, &tenant, embedder.as_ref(), &texts).await?,
+                Some(turns) => by_turns(&turns, &tenant, &embedder, &texts).await?,
                 None => embedder.embed(&texts).await?,
             };
             check(&name, dimension, texts.len(), &vectors)?;
@@ -125,12 +125,20 @@ impl Remembered {
 async fn by_turns(
     turns: &Arc<Shares>,
     tenant: &TenantId,
-    embedder: &dyn Embedder,
+    embedder: &Arc<dyn Embedder>,
     texts: &[String],
 ) -> Result<Vec<Vec<f32>>, DbError> {
-    let turn = async |texts| {
-        let _seat = turns.take(tenant, Purpose::Embedding).await?;
-        embedder.embed(texts).await
+    let turn = |texts: &[String]| {
+        let (turns, tenant) = (Arc::clone(turns), tenant.clone());
+        let (embedder, texts) = (Arc::clone(embedder), texts.to_vec());
+        let turn = async move {
+            let _seat = turns.take(&tenant, Purpose::Embedding).await?;
+            embedder.embed(&texts).await
+        };
+        // A task of its own: a call that is late to hear of its turn's end keeps nobody from the next.
+        let (turn, done) = turn.remote_handle();
+        tokio::spawn(turn);
+        done
     };
     Ok(try_join_all(texts.chunks(TURN_TEXTS).map(turn)).await?.concat())
 }
