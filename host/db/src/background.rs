@@ -16,6 +16,9 @@ use crate::error::DbError;
 /// Of this process, whoever computes: a machine has its processors once.
 static EMBEDDING: LazyLock<Result<ThreadPool, ThreadPoolBuildError>> = LazyLock::new(|| pool("embed"));
 
+/// Of each thread.
+const STACK_BYTES: usize = 8 << 20;
+
 /// How many of one kind there are: one fewer than this process has processors, and at least one.
 pub fn threads() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
@@ -29,6 +32,8 @@ pub fn pool(name: &'static str) -> Result<ThreadPool, ThreadPoolBuildError> {
     ThreadPoolBuilder::new()
         .num_threads(threads())
         .thread_name(move |_| name.into())
+        // A thread that waits for a part of its work may begin another's on top of it.
+        .stack_size(STACK_BYTES)
         .start_handler(|_| step_back())
         // Who waits for what panicked finds its channel closed.
         .panic_handler(drop)
@@ -50,17 +55,12 @@ pub fn step_back() {
     }
 }
 
-/// Runs what a model computes. Dropped before it began, it never does; later, it goes on to its end.
+/// Runs what a model computes, to its end, whether it is waited for or not.
 pub(crate) async fn embedding<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
 ) -> Result<T, DbError> {
     let failed = |error: &dyn std::fmt::Display| DbError::internal(format!("embedding: {error}"));
     let (sender, receiver) = oneshot::channel();
-    let run = move || {
-        if !sender.is_closed() {
-            let _ = sender.send(work());
-        }
-    };
-    EMBEDDING.as_ref().map_err(|error| failed(error))?.spawn(run);
+    EMBEDDING.as_ref().map_err(|error| failed(error))?.spawn(move || drop(sender.send(work())));
     receiver.await.map_err(|error| failed(&error))?
 }

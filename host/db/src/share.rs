@@ -98,7 +98,7 @@ impl Shares {
         Self::of(all as usize, tenant_max as usize, Duration::from_millis(config.acquire_timeout_ms))
     }
 
-    /// Of a model that has so many turns at once. One tenant may have all: a turn is short, and its end is waited for.
+    /// Of a model that has so many turns at once. One tenant may have all: each ends by itself.
     pub(crate) fn of_a_model(turns: usize) -> Arc<Self> {
         Self::of(turns, turns, Duration::MAX)
     }

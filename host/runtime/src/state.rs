@@ -32,8 +32,8 @@ pub(crate) enum Stop {
     CursorOpen,
 }
 
-/// What a guest may compute on a worker of the server without calling the host. A tick that finds less has found a call
-/// that waited.
+/// What a call may have computed on a worker of the server at a tick since whose predecessor it has not called the host.
+/// A tick that finds less has found a call that waited.
 const BURST: Duration = Duration::from_millis(1);
 
 /// The data of a store.
@@ -124,7 +124,8 @@ impl CallState {
             None if used >= self.cpu_max => Some("cpu_ms"),
             reached => reached,
         };
-        // What calls the host waits for it again and again, and has computed little of `used` itself.
+        // What calls the host mostly waits for it, and has computed little of `used` itself. What only pretends to is moved
+        // a few milliseconds later.
         let alone = std::mem::replace(&mut self.host_calls_at_tick, self.host_calls) == self.host_calls;
         let here_max = if alone { BURST } else { HERE_MAX };
         match reached {

@@ -16,7 +16,7 @@ pub enum EmbedderConfig {
         model: String,
         /// Holds `config.json`, `tokenizer.json` and `model.safetensors`.
         directory: PathBuf,
-        /// Tenants' turns at the model at the same time.
+        /// Tenants' turns at the model at the same time; never more than one fewer than there are processors.
         #[serde(default = "default_candle_concurrency_max")]
         concurrency_max: usize,
         /// Bytes of vectors that are remembered, so that a text asked for again is not embedded again.

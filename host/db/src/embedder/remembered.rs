@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, Shared, WeakShared, try_join_all};
 use sha2::{Digest as _, Sha256};
 
 use super::Embedder;
+use crate::background;
 use crate::config::EmbedderConfig;
 use crate::error::DbError;
 use crate::identity::TenantId;
@@ -50,7 +51,9 @@ impl Remembered {
         config: &EmbedderConfig,
     ) -> Self {
         let turns = match config {
-            EmbedderConfig::Candle { concurrency_max, .. } => Some(Shares::of_a_model((*concurrency_max).max(1))),
+            EmbedderConfig::Candle { concurrency_max, .. } => {
+                Some(Shares::of_a_model((*concurrency_max).clamp(1, background::threads())))
+            }
             EmbedderConfig::OpenAi(_) => None,
         };
         let weigher = |_: &Digest, vector: &Vector| {
@@ -132,10 +135,16 @@ async fn by_turns(
         let (turns, tenant) = (Arc::clone(turns), tenant.clone());
         let (embedder, texts) = (Arc::clone(embedder), texts.to_vec());
         let turn = async move {
-            let _seat = turns.take(&tenant, Purpose::Embedding).await?;
-            embedder.embed(&texts).await
+            let seat = turns.take(&tenant, Purpose::Embedding).await?;
+            // What has begun goes on when nobody waits any more. So does its turn, or the next began beside it.
+            let begun = tokio::spawn(async move {
+                let vectors = embedder.embed(&texts).await;
+                drop(seat);
+                vectors
+            });
+            begun.await.map_err(|error| DbError::internal(format!("embedding: {error}")))?
         };
-        // A task of its own: a call that is late to hear of its turn's end keeps nobody from the next.
+        // A task of its own: a call that is late to hear of its turn keeps nobody from the next.
         let (turn, done) = turn.remote_handle();
         tokio::spawn(turn);
         done
@@ -166,4 +175,65 @@ fn check(name: &str, dimension: Option<u32>, texts: usize, vectors: &[Vec<f32>])
         vectors.len(),
         vectors.first().map_or(0, Vec::len),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::poll;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Counts what it began, and ends it when it is let to.
+    struct Held {
+        begun: AtomicUsize,
+        ends: Semaphore,
+    }
+
+    #[async_trait::async_trait]
+    impl Embedder for Held {
+        async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, DbError> {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            self.ends.acquire().await.expect("open").forget();
+            Ok(vec![vec![1.0]; texts.len()])
+        }
+    }
+
+    /// Until all other tasks wait.
+    async fn others_run() {
+        for _ in 0..16 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_has_its_turn_until_what_it_began_is_over() {
+        let held = Arc::new(Held { begun: AtomicUsize::new(0), ends: Semaphore::new(0) });
+        let embedder: Arc<dyn Embedder> = Arc::clone(&held) as _;
+        let config = EmbedderConfig::Candle {
+            model: "held".into(),
+            directory: "nowhere".into(),
+            concurrency_max: 1,
+            cache_bytes_max: 0,
+        };
+        let remembered = Remembered::new("held", embedder, None, &config);
+        let [a, b] = ["a", "b"].map(|tenant| tenant.parse::<TenantId>().expect("a tenant"));
+        let [one, two] = ["one", "two"].map(|text| [text.to_owned()]);
+        {
+            let mut gives_up = pin!(remembered.embed(&a, &one));
+            assert!(poll!(&mut gives_up).is_pending());
+            others_run().await;
+            assert_eq!(held.begun.load(Ordering::Relaxed), 1);
+        }
+        let mut next = pin!(remembered.embed(&b, &two));
+        assert!(poll!(&mut next).is_pending());
+        others_run().await;
+        assert_eq!(held.begun.load(Ordering::Relaxed), 1, "the first is not over");
+        held.ends.add_permits(2);
+        next.await.expect("its turn");
+        assert_eq!(held.begun.load(Ordering::Relaxed), 2);
+    }
 }
