@@ -1,8 +1,8 @@
 //! Threads for what computes long.
 //!
-//! They have the lowest priority: the system runs them when nobody else has work. A machine with several processors
-//! keeps one without such a thread. Priorities count within a control group alone, and a database server on the same
-//! machine has groups of its own (each of its processes, by Linux's `sched_autogroup`): with these threads on all
+//! They have the lowest priority: the system runs them when nobody else has work. On a machine with several processors
+//! each kind of them leaves one free. Priorities count within a control group alone, and a database server on the same
+//! machine has groups of its own (each of its processes, by Linux's `sched_autogroup`): with such threads on all
 //! processors its statements were seen to wait for seconds.
 use std::num::NonZero;
 use std::sync::LazyLock;
