@@ -5,16 +5,9 @@
 //! machine has groups of its own (each of its processes, by Linux's `sched_autogroup`): with such threads on all
 //! processors its statements were seen to wait for seconds.
 use std::num::NonZero;
-use std::sync::LazyLock;
 use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
-use tokio::sync::oneshot;
-
-use crate::error::DbError;
-
-/// Of this process, whoever computes: a machine has its processors once.
-static EMBEDDING: LazyLock<Result<ThreadPool, ThreadPoolBuildError>> = LazyLock::new(|| pool("embed"));
 
 /// Of each thread.
 const STACK_BYTES: usize = 8 << 20;
@@ -53,14 +46,4 @@ pub fn step_back() {
             tracing::warn!(?error, "what computes long cannot be given a lower priority");
         }
     }
-}
-
-/// Runs what a model computes, to its end, whether it is waited for or not.
-pub(crate) async fn embedding<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
-) -> Result<T, DbError> {
-    let failed = |error: &dyn std::fmt::Display| DbError::internal(format!("embedding: {error}"));
-    let (sender, receiver) = oneshot::channel();
-    EMBEDDING.as_ref().map_err(|error| failed(error))?.spawn(move || drop(sender.send(work())));
-    receiver.await.map_err(|error| failed(&error))?
 }

@@ -1,13 +1,14 @@
 //! A BERT sentence model in this process, on the CPU: mean pooling, normalised (as
 //! all-MiniLM-L6-v2 was trained).
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
+use rayon::{ThreadPool, ThreadPoolBuildError};
 use tokenizers::{PaddingParams, Tokenizer, TruncationParams};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot};
 
 use super::Embedder;
 use crate::background;
@@ -17,6 +18,9 @@ use crate::error::DbError;
 const TOKENS_MAX: usize = 256;
 /// Texts in one pass: memory for a pass grows with it.
 const BATCH: usize = 16;
+
+/// Of this process, whatever models it has: a machine has its processors once.
+static THREADS: LazyLock<Result<ThreadPool, ThreadPoolBuildError>> = LazyLock::new(|| background::pool("embed"));
 
 pub(super) struct CandleEmbedder {
     directory: PathBuf,
@@ -41,15 +45,23 @@ impl Embedder for CandleEmbedder {
         let directory = self.directory.clone();
         let model = self
             .model
-            .get_or_try_init(|| async { background::embedding(move || Loaded::read(&directory)).await.map(Arc::new) })
+            .get_or_try_init(|| async { compute(move || Loaded::read(&directory)).await.map(Arc::new) })
             .await?;
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(BATCH) {
             let (model, batch) = (Arc::clone(model), batch.to_vec());
-            vectors.extend(background::embedding(move || model.embed(batch)).await?);
+            vectors.extend(compute(move || model.embed(batch)).await?);
         }
         Ok(vectors)
     }
+}
+
+/// Computes to the end, whether it is waited for or not.
+async fn compute<T: Send + 'static>(work: impl FnOnce() -> Result<T, DbError> + Send + 'static) -> Result<T, DbError> {
+    let failed = |error: &dyn std::fmt::Display| DbError::internal(format!("embedding: {error}"));
+    let (sender, receiver) = oneshot::channel();
+    THREADS.as_ref().map_err(|error| failed(error))?.spawn(move || drop(sender.send(work())));
+    receiver.await.map_err(|error| failed(&error))?
 }
 
 impl Loaded {

@@ -83,8 +83,8 @@ impl Remembered {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, text) in digests.iter().zip(texts) {
             let known = self.known.get(digest).map(|vector| async move { Ok(vector) }.boxed().shared());
-            let wanted = || flights.get(&(tenant.clone(), *digest)).and_then(WeakShared::upgrade);
-            if let Some(flight) = known.or_else(wanted) {
+            let under_way = || flights.get(&(tenant.clone(), *digest)).and_then(WeakShared::upgrade);
+            if let Some(flight) = known.or_else(under_way) {
                 by_digest.insert(*digest, flight);
             } else if !missing.iter().any(|(other, _)| other == digest) {
                 missing.push((*digest, text.clone()));
