@@ -1,5 +1,7 @@
-//! Disks that are full: small file systems in memory, as large as what is in them.
+//! Disks that are full: file systems in memory, with a file that takes the room that is left.
 
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,14 +22,9 @@ impl Disk {
     fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("stockade-full-").tempdir_in("/var/tmp").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let disk = Self(folder);
-        disk.mounted(&format!("size={size},mode=0755")).then_some(disk)
-    }
-
-    fn mounted(&self, options: &str) -> bool {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
-        mount.output().is_ok_and(|output| output.status.success())
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0755"), "tmpfs"]).arg(folder.path());
+        mount.output().is_ok_and(|output| output.status.success()).then(|| Self(folder))
     }
 
     /// A folder in it that is the server's.
@@ -38,19 +35,19 @@ impl Disk {
         folder
     }
 
-    /// From now on it has room for what is in it, and no byte more.
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("filler")
+    }
+
+    /// Takes all the room that is left, whatever the server writes meanwhile.
     fn fill(&self) {
-        let used = Command::new("df").args(["--block-size=1K", "--output=used"]).arg(self.0.path()).output().unwrap();
-        let used = String::from_utf8(used.stdout).unwrap();
-        self.resize(&format!("{}k", used.lines().last().unwrap().trim()));
+        let mut filler = File::create(self.filler()).unwrap();
+        let full = tokio::task::block_in_place(|| io::copy(&mut io::repeat(0), &mut filler));
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 
     fn make_room(&self) {
-        self.resize(ROOM);
-    }
-
-    fn resize(&self, size: &str) {
-        assert!(self.mounted(&format!("remount,size={size}")), "{size}");
+        std::fs::remove_file(self.filler()).unwrap();
     }
 }
 
