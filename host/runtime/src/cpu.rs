@@ -34,6 +34,7 @@ impl Clock {
 pub(crate) struct Cpu {
     spent: Mutex<Spent>,
     long: AtomicBool,
+    computes: AtomicBool,
 }
 
 #[derive(Default)]
@@ -66,6 +67,15 @@ impl Cpu {
 
     pub(crate) fn is_long(&self) -> bool {
         self.long.load(Ordering::Relaxed)
+    }
+
+    /// Whether the guest was last seen to compute, or to call the host.
+    pub(crate) fn set_computes(&self, computes: bool) {
+        self.computes.store(computes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn computes(&self) -> bool {
+        self.computes.load(Ordering::Relaxed)
     }
 
     fn spent(&self) -> std::sync::MutexGuard<'_, Spent> {

@@ -70,8 +70,7 @@ pub(crate) async fn invoke(
     match tokio::time::timeout_at(stop_at + Limits::GRACE, carried).await {
         Ok(outcome) => outcome,
         // In the background a call that nobody gives a turn does not notice the end of its time.
-        Err(_) if cpu.is_long() => Err(stopped(&Stop::Limit("deadline_ms").into())),
-        Err(_) => Err(timeout()),
+        Err(_) => Err(out_of_time(&cpu)),
     }
 }
 
@@ -95,6 +94,11 @@ async fn check_arguments(
     let checked = runtime.background.spawn(tenant.as_str(), Arc::clone(cpu), Box::pin(check));
     tokio::time::timeout_at(deadline, checked).await.map_err(|_| timeout())??;
     Ok(text)
+}
+
+/// The time of a call is over that is not at work at this moment: its guest waits for the host, or for a turn.
+fn out_of_time(cpu: &Cpu) -> CallError {
+    if cpu.computes() { stopped(&Stop::Limit("deadline_ms").into()) } else { timeout() }
 }
 
 fn timeout() -> CallError {
@@ -155,6 +159,7 @@ fn call(
         cursor_open: false,
         unavailable: false,
         failed: false,
+        late: false,
         progress: invocation.progress.map(|sender| ProgressReports { sender, last: None }),
         report,
         log_rate: Arc::clone(&plugin.log_rate),
@@ -184,7 +189,7 @@ impl Running {
         self.begin(call, stop_at.into_std()).await.map_err(|e| stopped(&e))?;
         let outcome = tokio::time::timeout_at(stop_at, self.run(&tool.info.name, &arguments)).await;
         self.finish();
-        let output = outcome.map_err(|_| timeout())??;
+        let output = outcome.map_err(|_| out_of_time(&self.cpu))??;
         let bytes = check_size(&output, &tool.limits)?;
         if bytes > OUTPUT_BYTES_HERE_MAX || tool.output.is_long_for(bytes) {
             self.cpu.set_long();
@@ -292,6 +297,9 @@ fn stopped(trap: &wasmtime::Error) -> CallError {
     if trap.is::<PoolConcurrencyLimitError>() {
         // Places are counted before a call begins, so this is the host's mistake and no plugin's.
         return CallError::Busy { limit: "instances_max" };
+    }
+    if let Some(Stop::Late) = trap.downcast_ref() {
+        return timeout();
     }
     let text = format!("{trap:#}");
     let wasmtimes = WASMTIME_LIMITS.iter().find(|(end, _)| text.ends_with(end)).map(|(_, limit)| *limit);

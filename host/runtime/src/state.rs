@@ -26,6 +26,8 @@ use crate::{
 pub(crate) enum Stop {
     #[error("limit `{0}` reached")]
     Limit(&'static str),
+    #[error("its time was over before the host answered it")]
+    Late,
     #[error("it called the host before it was given a call")]
     NoCall,
     #[error("it has a cursor open already; close it before it opens another")]
@@ -72,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) unavailable: bool,
     /// The guest was told that the host could not do its part.
     pub(crate) failed: bool,
+    /// The guest was told that the time of the call is over.
+    pub(crate) late: bool,
     pub(crate) progress: Option<ProgressReports>,
     pub(crate) report: CallReport,
     pub(crate) log_rate: Arc<LineRate>,
@@ -118,6 +122,8 @@ impl CallState {
     /// At every tick at which the guest runs: stop it, or let it go on, here or in the background.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let used = self.cpu.used();
+        let late = self.call.as_ref().is_some_and(|call| call.late);
+        self.cpu.set_computes(!late);
         let (stop_at, limit) = self.stop_at;
         let reached = match self.reached {
             None if Instant::now() >= stop_at => Some(limit),
@@ -129,6 +135,7 @@ impl CallState {
         let alone = std::mem::replace(&mut self.host_calls_at_tick, self.host_calls) == self.host_calls;
         let here_max = if alone { BURST } else { HERE_MAX };
         match reached {
+            Some("deadline_ms") if late => Err(Stop::Late.into()),
             Some(limit) => Err(Stop::Limit(limit).into()),
             None if used < here_max => Ok(UpdateDeadline::Continue(1)),
             None => {
@@ -145,6 +152,7 @@ impl CallState {
     }
 
     fn count_host_call(&mut self) -> Result<(), Stop> {
+        self.cpu.set_computes(false);
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.host_calls_max { Err(Stop::Limit("host_calls")) } else { Ok(()) }
     }
@@ -235,6 +243,18 @@ impl ResourceLimiter for Limiter {
 mod tests {
     use super::*;
     use crate::{cpu::Clock, limits::LimitRequest};
+
+    #[test]
+    fn at_a_tick_a_guest_computes_and_at_a_call_it_waits() {
+        let limits = LimitRequest::default().resolve(&Default::default()).expect("the defaults");
+        let cpu = Arc::new(Cpu::default());
+        let mut state = CallState::new(&limits, Duration::from_secs(3_600), Arc::clone(&cpu));
+        assert!(!cpu.computes());
+        state.tick().expect("it has an hour");
+        assert!(cpu.computes());
+        state.count_host_call().expect("one of many");
+        assert!(!cpu.computes());
+    }
 
     #[test]
     fn a_guest_that_calls_the_host_between_ticks_keeps_its_worker_for_longer() {

@@ -76,6 +76,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     rust("spin", Stopped(Some("deadline_ms"))),
     rust("burn_cpu", Stopped(Some("cpu_ms"))),
     rust("slow_query", TimedOut),
+    rust("spin_late", TimedOut),
     raw("burn_fuel", Stopped(Some("fuel")), "", "(loop $again (br $again))").manifest("[limits]\nfuel = 1000000"),
     raw("spin_for_a_text", Stopped(Some("deadline_ms")), SPINS, "(global.set $spins (i32.const 1)) (call $name (i32.const 4096))")
         .allocator("(if (global.get $spins) (then (loop $again (br $again)))) (i32.const 65536)"),

@@ -86,6 +86,10 @@ impl Call {
             DbError::Forbidden { .. } => !self.may_log(),
             DbError::Unavailable(_) | DbError::Outage(_) => std::mem::replace(&mut self.unavailable, true),
             DbError::Internal(_) => std::mem::replace(&mut self.failed, true),
+            DbError::Timeout { code: "CALL_DEADLINE" } => {
+                self.late = true;
+                true
+            }
             DbError::Rejected { .. } | DbError::Statement { .. } | DbError::Timeout { .. } => true,
         };
         if !said {

@@ -143,6 +143,12 @@ hostile! {
         sql::query("SELECT count(*) AS n FROM generate_series(1, 100000000000) AS s(i)", ())?;
         Ok(0)
     };
+    SpinLate "spin_late" "Is told that its time is over, and computes on." => || {
+        let late = sql::query("SELECT count(*) AS n FROM generate_series(1, 100000000000) AS s(i)", ());
+        loop {
+            std::hint::black_box(&late);
+        }
+    };
     KeptCursor "kept_cursor" "Returns with its cursor open." => || {
         let mut cursor = sql::Cursor::open("SELECT order_id FROM retail.orders", ())?;
         let rows = cursor.next(10)?.map_or(0, |batch| batch.row_count);
