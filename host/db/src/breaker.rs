@@ -34,6 +34,11 @@ struct State {
     phase: Phase,
     /// How often it has opened.
     opened: u64,
+    /// Calls that were let through and whose outcome is not known.
+    trying: u32,
+    /// The last that could begin, and the last that could not.
+    began: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +57,9 @@ pub(crate) struct Trial<'a> {
 
 impl Breaker {
     pub(crate) fn new(failures_max: u32, open: Duration) -> Self {
-        Self { failures_max, open, state: Mutex::new(State { phase: Phase::Closed { failures: 0 }, opened: 0 }) }
+        let phase = Phase::Closed { failures: 0 };
+        let state = State { phase, opened: 0, trying: 0, began: None, failed: None };
+        Self { failures_max, open, state: Mutex::new(state) }
     }
 
     /// Fails where [`Breaker::admit`] would, and lets nobody through: for whoever has to wait first.
@@ -75,7 +82,15 @@ impl Breaker {
             }
             Phase::Open { .. } | Phase::HalfOpen => return Err(refused()),
         };
+        state.trying += 1;
         Ok(Trial { breaker: self, probe, told: false })
+    }
+
+    /// Whether since then no transaction could begin, though calls tried.
+    pub(crate) fn none_began_since(&self, since: Instant) -> bool {
+        let State { trying, began, failed, .. } = *self.state();
+        let is_since = |at: Option<Instant>| at.is_some_and(|at| at >= since);
+        !is_since(began) && (trying > 0 || is_since(failed))
     }
 
     /// What it does now, and how often it has opened.
@@ -99,6 +114,7 @@ impl Trial<'_> {
     pub(crate) fn succeeded(mut self) {
         self.told = true;
         let mut state = self.breaker.state();
+        state.began = Some(Instant::now());
         match state.phase {
             Phase::Closed { .. } => state.phase = Phase::Closed { failures: 0 },
             Phase::HalfOpen if self.probe => {
@@ -114,6 +130,7 @@ impl Trial<'_> {
     pub(crate) fn failed(mut self) {
         self.told = true;
         let mut state = self.breaker.state();
+        state.failed = Some(Instant::now());
         let opens = match &mut state.phase {
             Phase::Closed { failures } => {
                 *failures += 1;
@@ -134,9 +151,11 @@ impl Trial<'_> {
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
+        let mut state = self.breaker.state();
+        state.trying = state.trying.saturating_sub(1);
         if self.probe && !self.told {
             // The call went away; the next one is the probe.
-            self.breaker.state().phase = Phase::Open { until: Instant::now() };
+            state.phase = Phase::Open { until: Instant::now() };
         }
     }
 }
@@ -171,6 +190,23 @@ mod tests {
         assert!(breaker.check().is_err() && breaker.admit().is_err());
         early.succeeded();
         assert_eq!(breaker.seen().0, BreakerState::Open, "a call from before says nothing of now");
+    }
+
+    #[test]
+    fn none_begins_where_all_that_try_fail_or_hang() {
+        let breaker = Breaker::new(3, Duration::from_secs(3_600));
+        let since = Instant::now();
+        assert!(!breaker.none_began_since(since), "nobody tried");
+        let hangs = breaker.admit().unwrap();
+        assert!(breaker.none_began_since(since));
+        drop(hangs);
+        assert!(!breaker.none_began_since(since), "it went away and says nothing");
+        fail(&breaker, 1);
+        assert!(breaker.none_began_since(since));
+        let later = Instant::now() + Duration::from_secs(1);
+        assert!(!breaker.none_began_since(later), "it failed before");
+        breaker.admit().unwrap().succeeded();
+        assert!(!breaker.none_began_since(since));
     }
 
     #[test]

@@ -111,7 +111,15 @@ impl Lease {
         );
         // Whoever would fail does not wait for it.
         node.breaker.check()?;
-        let seat = Arc::new(node.shares.take(&identity.tenant, purpose).await?);
+        let since = Instant::now();
+        let seat = match node.shares.take(&identity.tenant, purpose).await {
+            Ok(seat) => Arc::new(seat),
+            // Those who have the seats wait for the server.
+            Err(_) if node.breaker.none_began_since(since) => {
+                return Err(DbError::outage("no transaction could begin while this one waited for its tenant's turn"));
+            }
+            Err(busy) => return Err(busy),
+        };
         let trial = node.breaker.admit()?;
         let (mut lease, pid, began_us) = match Self::begun(database, node, &seat, &begin).await {
             Ok(begun) => {

@@ -5,6 +5,7 @@
 //! tenant with a thousand calls delays another's by one turn. One tenant's calls never hold all of them,
 //! and cursors, which sit on a connection for as long as a plugin likes, leave one to queries.
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,10 +92,19 @@ impl Held {
     }
 }
 
+/// How many of `all` connections one tenant may hold where the operator does not say. What counts is how many processors
+/// the database has, and the best guess at that is how many this machine has. A call that queries while it has a cursor
+/// open wants two.
+fn tenant_max(all: u32, processors: usize) -> u32 {
+    let most = (all / 4 * 3).max(2).min(all);
+    u32::try_from(processors).unwrap_or(u32::MAX).max(2).min(most)
+}
+
 impl Shares {
     pub(crate) fn new(config: &DatabaseConfig) -> Arc<Self> {
         let all = config.connections_max;
-        let tenant_max = config.connections_per_tenant_max.unwrap_or_else(|| (all / 4 * 3).max(2).min(all));
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let tenant_max = config.connections_per_tenant_max.unwrap_or_else(|| tenant_max(all, processors));
         Self::of(all as usize, tenant_max as usize, Duration::from_millis(config.acquire_timeout_ms))
     }
 

@@ -1,14 +1,7 @@
 use super::*;
 
 fn shares(seats: usize, tenant_max: usize) -> Arc<Shares> {
-    Arc::new(Shares {
-        seats,
-        tenant_max,
-        wait: Duration::from_secs(60),
-        state: Mutex::default(),
-        taken: AtomicU64::new(0),
-        timed_out: AtomicU64::new(0),
-    })
+    Shares::of(seats, tenant_max, Duration::from_secs(60))
 }
 
 fn tenant(name: &str) -> TenantId {
@@ -29,6 +22,12 @@ fn served(waiting: &mut Waiting) -> Option<(&'static str, Seat)> {
         }
     }
     None
+}
+
+#[test]
+fn a_tenant_has_as_many_as_there_are_processors_within_bounds() {
+    assert_eq!([1, 2, 5, 64].map(|processors| tenant_max(12, processors)), [2, 2, 5, 9]);
+    assert_eq!([1, 2, 3, 4].map(|all| tenant_max(all, 64)), [1, 2, 2, 3]);
 }
 
 #[test]

@@ -312,6 +312,7 @@ async fn cut_once(socket: UnixListener, to: PathBuf, words: &'static [u8], cut: 
 async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     let bed = Bed::with(|config| {
         config.acquire_timeout_ms = 200;
+        config.connections_per_tenant_max = Some(1);
     })
     .await;
     let limit = |number: i32| {
@@ -320,8 +321,12 @@ async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     };
     limit(0).await;
     terminate(&bed, "idle").await;
-    let error = bed.session("a").query(sql(COUNT), 1).await.unwrap_err();
-    assert!(matches!(error, DbError::Outage(_)), "{error:?}");
+    // One has its tenant's seat, one gets it when the first gives up, and one waits for it in vain.
+    let sessions: Vec<_> = (0..3).map(|_| bed.session("a")).collect();
+    for outcome in futures::future::join_all(sessions.iter().map(|session| session.query(sql(COUNT), 1))).await {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, DbError::Outage(_)), "{error:?}");
+    }
     assert_eq!(bed.database.stats().retries, 0, "its time to connect is one, however often it may be tried");
     limit(-1).await;
     assert_eq!(bed.session("a").query(sql(COUNT), 1).await.unwrap().row_count, 1);

@@ -9,9 +9,10 @@ const NOTES: &str = "SELECT id FROM app.notes";
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn one_tenants_cursors_leave_connections_to_their_own_queries_and_to_others() {
-    // A tenant's share is three of four, and two of them for cursors.
+    // Two of a tenant's three are for cursors.
     let bed = Bed::with(|config| {
         config.connections_max = 4;
+        config.connections_per_tenant_max = Some(3);
         config.acquire_timeout_ms = 200;
     })
     .await;
