@@ -147,7 +147,7 @@ async fn a_call_whose_client_left_is_recorded_as_cancelled() {
         loop {
             let running: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND usename = 'stockade_login' AND state = 'active'",
+                 WHERE datname = current_database() AND usename = 'stockade_login' AND state = 'active' AND query LIKE 'FETCH%'",
             )
             .fetch_one(&mut admin)
             .await

@@ -92,7 +92,9 @@ async fn an_instance_serves_one_call_and_the_cache_one_caller() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn fifty_spinning_calls_do_not_stop_the_others() {
-    let app = TestApp::builder().plugins(&["hostile", "noop"]).start().await;
+    // Whoever waits its turn to be stopped, waits as long as it takes.
+    let builder = TestApp::builder().plugins(&["hostile", "noop"]);
+    let app = builder.server("call_queue_timeout_ms = 60000").start().await;
     let spinning = (0..50).map(|_| {
         let client = app.client("head-office");
         tokio::spawn(async move { client.call("spin", json!({})).await })

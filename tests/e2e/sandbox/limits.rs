@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use stockade_runtime::{CallMeter, CallReport, Invocation, Limits, Measurement, Used, pack::pack};
-use stockade_tests::{Log, Reply, TestApp, raw_guest, raw_manifest};
+use stockade_tests::{Log, TestApp, raw_guest, raw_manifest};
 use wasm_encoder::{ComponentInstanceSection, ComponentSection as _, ComponentSectionId, RawSection};
 
 use super::{
     attacks::{ATTACKS, Outcome},
     load::widened,
+    places::until,
 };
 use crate::telemetry::log::a_plugins_lines_are_bounded_by_the_second_for_all_its_calls_together;
 
@@ -18,21 +19,27 @@ const SLEEP: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-du
     (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
 const FOR_EVER: &str = "(call $block (call $subscribe (i64.const 3600000000000)))";
 
-/// A plugin whose call waits until its deadline, half a second.
+/// A plugin whose call waits until its deadline.
 async fn sleeper(name: &str, limits: &str) -> Vec<u8> {
-    let manifest = raw_manifest(name, &format!("[limits]\ndeadline_ms = 500\n{limits}"));
+    let manifest = raw_manifest(name, &format!("[limits]\n{limits}"));
     pack(&raw_guest(SLEEP, FOR_EVER), &manifest).await.unwrap()
 }
 
-/// Of two calls that began together, one ran and one found no place.
-fn one_was_busy(replies: [Reply; 2], limit: &str) {
-    let mut busy: Vec<_> = replies.iter().filter(|reply| reply.error().starts_with("SERVER_BUSY")).collect();
-    let busy = busy.pop().unwrap_or_else(|| panic!("none is busy: {replies:?}"));
+/// While a call of `first` runs, one of `second` finds no place.
+async fn finds_no_place(app: &TestApp, (plugin, first): (&str, &str), second: &str, limit: &str) {
+    let (client, other) = (app.client("head-office"), app.client("seattle-store"));
+    let call = async {
+        until(app, plugin, |state| state.running == 1).await;
+        other.call(second, json!({})).await
+    };
+    let busy = tokio::select! {
+        ended = client.call(first, json!({})) => panic!("the first ended before the second was refused: {ended:?}"),
+        reply = call => reply,
+    };
     assert_eq!(busy.error_without_id(), "SERVER_BUSY: too many calls are running; try again in a moment");
     let lines = Log::keep().of_call(busy.request_id());
     let line = lines.iter().find(|line| line["message"] == "call failed").expect("a line");
     assert_eq!((&line["fault"], &line["detail"]), (&json!("host"), &json!(limit)), "{line}");
-    assert!(replies.iter().any(|reply| reply.error().starts_with("QUERY_TIMEOUT")), "{replies:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,23 +48,19 @@ async fn a_call_without_a_place_is_busy_and_nobodys_plugin_is_blamed() {
     Log::keep();
     let app = TestApp::builder()
         .plugins(&["noop"])
-        .component("one-at-a-time", sleeper("one-at-a-time", "concurrent_calls = 1").await)
+        .component("one-at-a-time", sleeper("one-at-a-time", "deadline_ms = 60000\nconcurrent_calls = 1").await)
         .start()
         .await;
-    let (client, other) = (app.client("head-office"), app.client("seattle-store"));
-    let (a, b) = tokio::join!(client.call("one_at_a_time", json!({})), other.call("one_at_a_time", json!({})));
-    one_was_busy([a, b], "concurrent_calls");
+    finds_no_place(&app, ("one-at-a-time", "one_at_a_time"), "one_at_a_time", "concurrent_calls").await;
     app.stop().await;
 
     let app = TestApp::builder()
-        .component("sleeper", sleeper("sleeper", "").await)
-        .component("dreamer", sleeper("dreamer", "").await)
+        .component("sleeper", sleeper("sleeper", "deadline_ms = 60000").await)
+        .component("dreamer", sleeper("dreamer", "deadline_ms = 500").await)
         .plugin_settings("instances_max = 1")
         .start()
         .await;
-    let (client, other) = (app.client("head-office"), app.client("seattle-store"));
-    let (a, b) = tokio::join!(client.call("sleeper", json!({})), other.call("dreamer", json!({})));
-    one_was_busy([a, b], "instances_max");
+    finds_no_place(&app, ("sleeper", "sleeper"), "dreamer", "instances_max").await;
     app.stop().await;
 }
 

@@ -1,7 +1,9 @@
 //! Instances that wait for a call, calls that wait for an instance, and what is done before there is a call.
 
 use serde_json::json;
+use std::time::Duration;
 use stockade_runtime::{CallError, CallReport, Invocation, PluginState, StopKind, pack::pack};
+
 use stockade_tests::{TestApp, raw_guest, raw_manifest};
 
 const CLOCK: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $now (result i64)))
@@ -33,6 +35,18 @@ fn state(app: &TestApp, plugin: &str) -> PluginState {
     app.app().runtime().plugins().into_iter().find(|state| state.name == plugin).expect("it serves")
 }
 
+pub(crate) async fn until(app: &TestApp, plugin: &str, is: impl Fn(&PluginState) -> bool) {
+    let wait = async {
+        // A sleep: who yields alone would keep what it waits for off this processor.
+        while !is(&state(app, plugin)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain: {:?}", state(app, plugin)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, the plugins and the model: cargo xtask test"]
 async fn no_more_instances_wait_than_may_however_many_calls_end_while_they_start() {
@@ -40,14 +54,15 @@ async fn no_more_instances_wait_than_may_however_many_calls_end_while_they_start
     let app = TestApp::builder()
         .component("slow-to-start", packed("slow-to-start", &starts_after(50), "", "").await)
         .component("slower-to-start", packed("slower-to-start", &starts_after(500), "", "").await)
-        .plugin_settings("instances_ready = 2")
+        .plugin_settings("instances_ready = 2\nstart_ms = 60000")
         .start()
         .await;
     let calls = (0..16).map(|_| async {
         app.app().runtime().call(invocation(&app, "slow_to_start", &CallReport::default())).await.unwrap();
     });
     futures::future::join_all(calls).await;
-    // All that began to be made behind those calls is there when this one has started.
+    until(&app, "slow-to-start", |state| state.ready >= 2).await;
+    // What was made beyond that is there when this one has started.
     app.app().runtime().call(invocation(&app, "slower_to_start", &CallReport::default())).await.unwrap();
     assert_eq!(state(&app, "slow-to-start").ready, 2);
     app.stop().await;
@@ -63,9 +78,7 @@ async fn a_plugin_that_is_full_refuses_before_its_calls_end() {
     let runtime = app.app().runtime();
     let first = runtime.call(invocation(&app, "slow", &CallReport::default()));
     let second = async {
-        while state(&app, "slow").running == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(&app, "slow", |state| state.running == 1).await;
         runtime.call(invocation(&app, "slow", &CallReport::default())).await
     };
     tokio::select! {
@@ -87,7 +100,7 @@ async fn what_start_functions_do_is_counted() {
     let app = TestApp::builder()
         .component("asks", packed("asks", &asks, "", "").await)
         .component("computes", packed("computes", computes, "", "").await)
-        .plugin_settings("start_ms = 10000")
+        .plugin_settings("start_ms = 60000")
         .start()
         .await;
     let runtime = app.app().runtime();
@@ -95,9 +108,7 @@ async fn what_start_functions_do_is_counted() {
     assert!(matches!(asked, Err(CallError::Stopped { kind: StopKind::Limit("host_calls"), .. })), "{asked:?}");
 
     runtime.call(invocation(&app, "computes", &CallReport::default())).await.unwrap();
-    while state(&app, "computes").ready == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(&app, "computes", |state| state.ready > 0).await;
     let report = CallReport::default();
     runtime.call(invocation(&app, "computes", &report)).await.unwrap();
     let cpu = report.used().unwrap().cpu;

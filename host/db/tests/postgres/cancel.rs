@@ -21,9 +21,20 @@ pub(crate) async fn until_active_is(bed: &Bed, wanted: i64) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), waiting)
+    tokio::time::timeout(Duration::from_secs(30), waiting)
         .await
         .unwrap_or_else(|_| panic!("expected {wanted} active statements"));
+}
+
+/// Waits until the rows of a caller's statement are being fetched.
+pub(crate) async fn until_fetching(bed: &Bed) {
+    let fetching = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'test_login' AND datname = current_database() AND state = 'active' AND query LIKE 'FETCH%'";
+    let waiting = async {
+        while sqlx::query_scalar::<_, i64>(fetching).fetch_one(&bed.admin).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("a fetch");
 }
 
 async fn backend(bed: &Bed) -> i64 {
@@ -110,7 +121,7 @@ async fn a_connection_that_the_server_closed_is_replaced() {
 async fn a_full_pool_says_so() {
     let bed = Bed::with(|config| {
         config.connections_max = 1;
-        config.acquire_timeout_ms = 100;
+        config.acquire_timeout_ms = 1_000;
     })
     .await;
     let session = bed.session("a");

@@ -110,7 +110,7 @@ async fn a_server_that_hangs_is_one_that_is_gone() {
     let bed = Bed::at(
         |user, database| server.url(user, database),
         |config| {
-            config.acquire_timeout_ms = 300;
+            config.acquire_timeout_ms = 1_500;
             config.breaker_failures_max = 1;
             config.breaker_open_ms = 100;
         },
@@ -139,7 +139,7 @@ async fn a_server_whose_port_refuses_is_waited_for_once() {
     let mut server = Server::start_at(&address).await;
     let url = |user: &str, database: &str| format!("postgres://{user}@{address}/{database}");
     let hasty = Bed::at(url, |config| {
-        config.acquire_timeout_ms = 300;
+        config.acquire_timeout_ms = 1_500;
         config.connections_max = 1;
     })
     .await;
@@ -311,7 +311,7 @@ async fn cut_once(socket: UnixListener, to: PathBuf, words: &'static [u8], cut: 
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     let bed = Bed::with(|config| {
-        config.acquire_timeout_ms = 200;
+        config.acquire_timeout_ms = 1_000;
         config.connections_per_tenant_max = Some(1);
     })
     .await;

@@ -13,7 +13,7 @@ async fn one_tenants_cursors_leave_connections_to_their_own_queries_and_to_other
     let bed = Bed::with(|config| {
         config.connections_max = 4;
         config.connections_per_tenant_max = Some(3);
-        config.acquire_timeout_ms = 200;
+        config.acquire_timeout_ms = 1_000;
     })
     .await;
     let sessions = [bed.session("a"), bed.session("a"), bed.session("a")];

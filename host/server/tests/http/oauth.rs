@@ -212,18 +212,18 @@ async fn open_streams_end_with_their_token() {
     let key = TestKey::es256("k-1");
     let issuer = Issuer::with(&[&key]).await;
     let server = TestServer::with_access(access(&format!("jwks_url = '{}'\nleeway_s = 0", issuer.url))).await;
-    let client = server.client(&key.token(&claims_but("exp", Some(json!(crate::issuer::in_seconds(3))))));
+    let client = server.client(&key.token(&claims_but("exp", Some(json!(crate::issuer::in_seconds(8))))));
     let session = client.session().await;
     let params = json!({ "notifications": { "toolsListChanged": true } });
     let listening = client.modern("subscriptions/listen", params).send().await.expect("a reply");
     for mut stream in [Stream::of(session.get().await), Stream::of(listening)] {
         let end = async { while stream.next().await.is_some() {} };
-        tokio::time::timeout(std::time::Duration::from_secs(10), end).await.expect("the stream ends");
+        tokio::time::timeout(std::time::Duration::from_secs(60), end).await.expect("the stream ends");
     }
     // The clock of tokens has whole seconds: the last one has just begun.
     let status = async || client.modern("tools/list", json!({})).send().await.expect("a reply").status();
     let refused = async { while status().await != StatusCode::UNAUTHORIZED {} };
-    tokio::time::timeout(std::time::Duration::from_secs(10), refused).await.expect("the token expires");
+    tokio::time::timeout(std::time::Duration::from_secs(60), refused).await.expect("the token expires");
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn when_there_is_no_room_a_session_is_refused_and_the_newer_revision_still
 
 #[tokio::test]
 async fn an_idle_session_ends() {
-    let server = TestServer::with(|config| config.session_idle_timeout_s = 1).await;
+    let server = TestServer::with(|config| config.session_idle_timeout_s = 3).await;
     let session = server.north().session().await;
     let mut stream = crate::client::Stream::of(session.get().await);
     // The stream ends with the session.

@@ -88,12 +88,13 @@ impl Drop for Redis {
     }
 }
 
-async fn bed(url: &str) -> (Bed, tempfile::TempDir) {
+/// Of hosts that wait for Redis for so many milliseconds.
+async fn bed(url: &str, timeout_ms: u64) -> (Bed, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let url_file = folder.path().join("url");
     std::fs::write(&url_file, format!("{url}\n")).unwrap();
     let bed = Bed::with(|bed| {
-        bed.cache = Some(CacheConfig { redis: Some(tier(url_file)), ..config() });
+        bed.cache = Some(CacheConfig { redis: Some(tier(url_file, timeout_ms)), ..config() });
         bed.connections_max = 4;
     })
     .await;
@@ -101,8 +102,8 @@ async fn bed(url: &str) -> (Bed, tempfile::TempDir) {
     (bed, folder)
 }
 
-fn tier(url_file: PathBuf) -> RedisConfig {
-    RedisConfig { url_file, prefix: "test".to_owned(), timeout_ms: 100, value_bytes_max: 10_000 }
+fn tier(url_file: PathBuf, timeout_ms: u64) -> RedisConfig {
+    RedisConfig { url_file, prefix: "test".to_owned(), timeout_ms, value_bytes_max: 10_000 }
 }
 
 /// Another host of the same database.
@@ -133,7 +134,7 @@ async fn until_shared(bed: &Bed) {
 #[ignore = "needs PostgreSQL and Redis: cargo xtask test"]
 async fn hosts_share_what_is_kept_and_believe_only_what_they_sealed() {
     let redis = Redis::start();
-    let (bed, _folder) = bed(&redis.url()).await;
+    let (bed, _folder) = bed(&redis.url(), 5_000).await;
     until_shared(&bed).await;
     let stores = stats(&bed.database).tier_stores;
     for id in [10, 20, 30] {
@@ -236,7 +237,7 @@ async fn well_again(bed: &Bed, first: i64) -> Duration {
 #[ignore = "needs PostgreSQL and Redis: cargo xtask test"]
 async fn a_redis_that_is_stopped_slow_or_full_costs_time_and_no_call() {
     let mut redis = Redis::start();
-    let (bed, _folder) = bed(&redis.url()).await;
+    let (bed, _folder) = bed(&redis.url(), 100).await;
     until_shared(&bed).await;
     storm(&bed, 10_000).await.print("well", None);
 
@@ -328,7 +329,7 @@ async fn a_redis_that_talks_nonsense_is_not_believed() {
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let (put, there) = tokio::sync::watch::channel(There::Redis(socket.clone()));
     tokio::spawn(answer(listener, there));
-    let (bed, _folder) = bed(&url).await;
+    let (bed, _folder) = bed(&url, 100).await;
     until_shared(&bed).await;
     for (turn, (fault, words)) in answers.into_iter().enumerate() {
         put.send_replace(There::Says(words));

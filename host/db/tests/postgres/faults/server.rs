@@ -89,10 +89,11 @@ impl Frozen {
     /// Stops the postmaster, and the backends of the host's connections.
     pub(crate) async fn new(postmaster: String, url: &str) -> Self {
         let mut connection = PgConnection::connect(url).await.unwrap();
+        let mut frozen = Self(vec![postmaster]);
+        // From now on there are no more backends than these.
+        frozen.send("-STOP");
         let backends = "SELECT pid::text FROM pg_stat_activity WHERE usename = 'test_login'";
-        let mut processes: Vec<String> = sqlx::query_scalar(backends).fetch_all(&mut connection).await.unwrap();
-        processes.insert(0, postmaster);
-        let frozen = Self(processes);
+        frozen.0.append(&mut sqlx::query_scalar(backends).fetch_all(&mut connection).await.unwrap());
         frozen.send("-STOP");
         frozen
     }
