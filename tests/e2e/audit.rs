@@ -303,12 +303,12 @@ async fn every_administrative_act_is_recorded() {
     app.until_tools(|tools| tools == ["noop", "top_products"]).await;
     let grants = fs::read_to_string(app.grants_file()).unwrap();
     // A wrong file changes nothing, and is on record once for each thing that is wrong, however often it is read.
-    fs::write(app.grants_file(), format!("{grants}\n[noop]\nsqls = {{}}")).unwrap();
+    app.write_grants(format!("{grants}\n[noop]\nsqls = {{}}"));
     until_act(&database, "GRANTS_REFUSED").await;
     place("other.wasm", b"no plugin");
     until_act(&database, "PLUGIN_REFUSED").await;
     fs::remove_file(app.plugins().join("other.wasm")).unwrap();
-    fs::write(app.grants_file(), grants.replace("[top-products]", "[others]")).unwrap();
+    app.write_grants(grants.replace("[top-products]", "[others]"));
     app.until_tools(|tools| tools == ["noop"]).await;
     app.stop().await;
 

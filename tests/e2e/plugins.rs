@@ -123,10 +123,10 @@ async fn what_is_no_plugin_is_refused_in_a_sentence_and_the_others_serve() {
 async fn a_grant_taken_back_ends_the_plugin_and_given_again_brings_it_back() {
     let app = TestApp::builder().plugins(&["noop", "top-products"]).start().await;
     let grants = fs::read_to_string(app.grants_file()).unwrap();
-    fs::write(app.grants_file(), "").unwrap();
+    app.write_grants("");
     app.until_tools(|tools| tools == ["noop"]).await;
-    fs::write(app.grants_file(), "[top-products]\nsq = {}").unwrap();
-    fs::write(app.grants_file(), grants).unwrap();
+    app.write_grants("[top-products]\nsq = {}");
+    app.write_grants(grants);
     app.until_tools(|tools| tools == ["noop", "top_products"]).await;
     app.stop().await;
 }
@@ -176,7 +176,7 @@ async fn a_file_beside_the_grants_that_is_never_quiet_delays_nothing() {
             file.write_all(b"a line\n").unwrap();
         }
     });
-    fs::write(app.grants_file(), "").unwrap();
+    app.write_grants("");
     app.until_tools(|tools| tools == ["noop"]).await;
     drop(stop);
     writer.join().unwrap();

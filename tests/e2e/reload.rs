@@ -58,10 +58,10 @@ async fn a_new_configuration_holds_whole_or_not_at_all() {
     // Grants that are wrong keep a good file out too.
     std::fs::write(&file, &first).expect("written");
     let grants = std::fs::read_to_string(app.grants_file()).expect("grants");
-    std::fs::write(app.grants_file(), "nonsense").expect("written");
+    app.write_grants("nonsense");
     assert_eq!(reload(&app).await.0, StatusCode::CONFLICT);
     assert!(!may_call(&app, "seattle-store").await);
-    std::fs::write(app.grants_file(), grants).expect("written");
+    app.write_grants(grants);
     assert_eq!(reload(&app).await.0, StatusCode::OK);
     assert!(may_call(&app, "seattle-store").await);
     // Records are written in batches.
@@ -221,7 +221,7 @@ async fn plugins_are_judged_anew_by_what_is_granted_and_allowed() {
     assert_eq!(change(&app, &text, &[]).await.0, StatusCode::OK);
     assert_eq!(tools().await, ["asks", "noop", "top_products"]);
 
-    std::fs::write(app.grants_file(), "").expect("written");
+    app.write_grants("");
     assert_eq!(reload(&app).await.1, json!({ "changed": [] }));
     assert_eq!(tools().await, ["asks", "noop"], "what lost its grant is gone, what needs none serves");
     app.stop().await;

@@ -328,6 +328,13 @@ impl TestApp {
         self.folder.path().join("grants.toml")
     }
 
+    /// Other grants, at once: whoever reads the file sees the old or the new, whole.
+    pub fn write_grants(&self, text: impl AsRef<str>) {
+        let new = self.grants_file().with_extension("new");
+        std::fs::write(&new, text.as_ref()).expect("written");
+        std::fs::rename(new, self.grants_file()).expect("in the place of the old");
+    }
+
     /// The parts that serve.
     pub fn app(&self) -> &App {
         &self.app
