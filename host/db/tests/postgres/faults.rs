@@ -24,7 +24,7 @@ pub(crate) use server::{Frozen, Server, bin_dir};
 pub(crate) const LASTS: Duration = Duration::from_secs(1);
 const COUNT: &str = "SELECT count(*) FROM app.notes";
 /// Takes the server about a second.
-const SLOW: &str = "SELECT count(*) FROM generate_series(1, 10000000)";
+const SLOW: &str = "SELECT count(*) FROM generate_series(1, 30000000)";
 
 async fn until(bed: &Bed, wanted: BreakerState) {
     let waiting = async {

@@ -34,7 +34,7 @@ async fn a_change_shows_when_it_commits() {
 async fn what_was_read_before_a_commit_is_not_kept_for_after_it() {
     let bed = bed().await;
     // Counts first, and has still to compute when the change commits.
-    let slow = "SELECT (SELECT count(*) FROM app.notes), (SELECT count(*) FROM generate_series(1, 6000000) AS s(i) WHERE i % 7 = 3)";
+    let slow = "SELECT (SELECT count(*) FROM app.notes), (SELECT count(*) FROM generate_series(1, 20000000) AS s(i) WHERE i % 7 = 3)";
     let ask = |session: stockade_db::Session| async move {
         number(&session.query_cached(sql(slow), 10, TTL_S).await.unwrap())
     };
