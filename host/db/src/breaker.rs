@@ -34,8 +34,9 @@ struct State {
     phase: Phase,
     /// How often it has opened.
     opened: u64,
-    /// Calls that were let through and whose outcome is not known.
+    /// Calls that were let through and whose outcome is not known, and since when there are any.
     trying: u32,
+    trying_since: Option<Instant>,
     /// The last that could begin, and the last that could not.
     began: Option<Instant>,
     failed: Option<Instant>,
@@ -58,7 +59,7 @@ pub(crate) struct Trial<'a> {
 impl Breaker {
     pub(crate) fn new(failures_max: u32, open: Duration) -> Self {
         let phase = Phase::Closed { failures: 0 };
-        let state = State { phase, opened: 0, trying: 0, began: None, failed: None };
+        let state = State { phase, opened: 0, trying: 0, trying_since: None, began: None, failed: None };
         Self { failures_max, open, state: Mutex::new(state) }
     }
 
@@ -82,15 +83,19 @@ impl Breaker {
             }
             Phase::Open { .. } | Phase::HalfOpen => return Err(refused()),
         };
+        if state.trying == 0 {
+            state.trying_since = Some(Instant::now());
+        }
         state.trying += 1;
         Ok(Trial { breaker: self, probe, told: false })
     }
 
-    /// Whether since then no transaction could begin, though calls tried.
+    /// Whether since then no transaction could begin, though calls tried: one failed, or has tried for half of the time.
     pub(crate) fn none_began_since(&self, since: Instant) -> bool {
-        let State { trying, began, failed, .. } = *self.state();
+        let State { trying_since, began, failed, .. } = *self.state();
         let is_since = |at: Option<Instant>| at.is_some_and(|at| at >= since);
-        !is_since(began) && (trying > 0 || is_since(failed))
+        let tries_long = trying_since.is_some_and(|at| at <= since + since.elapsed() / 2);
+        !is_since(began) && (tries_long || is_since(failed))
     }
 
     /// What it does now, and how often it has opened.
@@ -153,6 +158,9 @@ impl Drop for Trial<'_> {
     fn drop(&mut self) {
         let mut state = self.breaker.state();
         state.trying = state.trying.saturating_sub(1);
+        if state.trying == 0 {
+            state.trying_since = None;
+        }
         if self.probe && !self.told {
             // The call went away; the next one is the probe.
             state.phase = Phase::Open { until: Instant::now() };
@@ -198,9 +206,10 @@ mod tests {
         let since = Instant::now();
         assert!(!breaker.none_began_since(since), "nobody tried");
         let hangs = breaker.admit().unwrap();
-        assert!(breaker.none_began_since(since));
+        assert!(breaker.none_began_since(Instant::now()), "it has tried all the time");
+        assert!(!breaker.none_began_since(Instant::now() - Duration::from_secs(10)), "it has just begun to");
         drop(hangs);
-        assert!(!breaker.none_began_since(since), "it went away and says nothing");
+        assert!(!breaker.none_began_since(Instant::now()), "it went away and says nothing");
         fail(&breaker, 1);
         assert!(breaker.none_began_since(since));
         let later = Instant::now() + Duration::from_secs(1);

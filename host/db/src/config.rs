@@ -56,9 +56,10 @@ pub struct DatabaseConfig {
     /// `connections_min` more may be open.
     #[serde(default = "default_connections_max")]
     pub connections_max: u32,
-    /// Connections that one tenant's calls may hold at the same time; without it as many as this machine has
-    /// processors, at least 2 and at most three quarters of `connections_max`. Cursors may hold all but one of
-    /// them, and all but one of the pool's: a call with an open cursor can always query.
+    /// Connections that one tenant's calls may hold at the same time; without it one more than this machine has
+    /// processors, at most three quarters of `connections_max`, and two where there are two. Cursors may hold all
+    /// but one of them, and all but one of the pool's: a call with an open cursor can always query, unless there is
+    /// one alone.
     pub connections_per_tenant_max: Option<u32>,
     /// Connections kept open when idle.
     #[serde(default = "default_connections_min")]

@@ -92,12 +92,12 @@ impl Held {
     }
 }
 
-/// How many of `all` connections one tenant may hold where the operator does not say. What counts is how many processors
-/// the database has, and the best guess at that is how many this machine has. A call that queries while it has a cursor
-/// open wants two.
+/// How many of `all` connections one tenant may hold where the operator does not say: as many as keep the database's
+/// processors busy, of which the best guess is that it has as many as this machine. A call that queries while it has a
+/// cursor open wants two.
 fn tenant_max(all: u32, processors: usize) -> u32 {
-    let most = (all / 4 * 3).max(2).min(all);
-    u32::try_from(processors).unwrap_or(u32::MAX).max(2).min(most)
+    let three_quarters = all - all.div_ceil(4);
+    u32::try_from(processors).unwrap_or(u32::MAX).saturating_add(1).min(three_quarters).max(2).min(all)
 }
 
 impl Shares {

@@ -26,7 +26,7 @@ pub struct DatabaseStats {
     pub control_idle: u32,
     /// Connections given out to calls, since the start.
     pub acquires: u64,
-    /// Waits that ended with `TENANT_BUSY` or `POOL_TIMEOUT`, since the start.
+    /// Waits for a turn to get one that ended in vain, since the start.
     pub acquire_timeouts: u64,
     /// Connections closed because what state they were in was not known, since the start.
     pub discarded: u64,

@@ -189,7 +189,10 @@ impl Running {
         self.begin(call, stop_at.into_std()).await.map_err(|e| stopped(&e))?;
         let outcome = tokio::time::timeout_at(stop_at, self.run(&tool.info.name, &arguments)).await;
         self.finish();
-        let output = outcome.map_err(|_| out_of_time(&self.cpu))??;
+        let outcome = outcome.map_err(|_| out_of_time(&self.cpu));
+        // What is left is the host's.
+        self.cpu.set_computes(false);
+        let output = outcome??;
         let bytes = check_size(&output, &tool.limits)?;
         if bytes > OUTPUT_BYTES_HERE_MAX || tool.output.is_long_for(bytes) {
             self.cpu.set_long();

@@ -25,9 +25,9 @@ fn served(waiting: &mut Waiting) -> Option<(&'static str, Seat)> {
 }
 
 #[test]
-fn a_tenant_has_as_many_as_there_are_processors_within_bounds() {
-    assert_eq!([1, 2, 5, 64].map(|processors| tenant_max(12, processors)), [2, 2, 5, 9]);
-    assert_eq!([1, 2, 3, 4].map(|all| tenant_max(all, 64)), [1, 2, 2, 3]);
+fn a_tenant_has_one_more_than_there_are_processors_within_bounds() {
+    assert_eq!([1, 2, 5, 64].map(|processors| tenant_max(12, processors)), [2, 3, 6, 9]);
+    assert_eq!([1, 2, 3, 4, 10].map(|all| tenant_max(all, 64)), [1, 2, 2, 3, 7]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::{
     bindings::stockade::plugin::types::{
         self, Column, ColumnValues, DatabaseFailure, Error, Failure, FixedPoint, Packed, ResultSet, VectorArray,
     },
+    limits::Limits,
     state::{Call, CallState},
 };
 
@@ -87,7 +88,8 @@ impl Call {
             DbError::Unavailable(_) | DbError::Outage(_) => std::mem::replace(&mut self.unavailable, true),
             DbError::Internal(_) => std::mem::replace(&mut self.failed, true),
             DbError::Timeout { code: "CALL_DEADLINE" } => {
-                self.late = true;
+                // Also where a transaction lay idle for too long; then there may be time left.
+                self.late = tokio::time::Instant::now() + Limits::GRACE >= self.deadline;
                 true
             }
             DbError::Rejected { .. } | DbError::Statement { .. } | DbError::Timeout { .. } => true,
