@@ -110,8 +110,8 @@ async fn no_token_reaches_the_database() {
         .await
         .unwrap();
     // Connections that were open before do not log.
-    let ours = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'stockade_login' AND datname = current_database()";
-    admin.execute(ours).await.unwrap();
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'stockade_login' AND datname = current_database()";
+    admin.execute(end).await.unwrap();
     let token = issuer.token(&zava_retail::demo_callers()[0].principal.to_string(), "Head");
     let (client, ours) = (app.client_with(Some(&token)), app.client("head-office"));
     let query =

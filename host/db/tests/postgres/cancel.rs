@@ -26,11 +26,15 @@ pub(crate) async fn until_active_is(bed: &Bed, wanted: i64) {
         .unwrap_or_else(|_| panic!("expected {wanted} active statements"));
 }
 
-/// Waits until the rows of a caller's statement are being fetched.
+/// Callers' statements whose rows are being fetched.
+pub(crate) async fn fetching(bed: &Bed) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE usename = 'test_login' AND datname = current_database() AND state = 'active' AND query LIKE 'FETCH%'")
+        .fetch_one(&bed.admin).await.unwrap()
+}
+
 pub(crate) async fn until_fetching(bed: &Bed) {
-    let fetching = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'test_login' AND datname = current_database() AND state = 'active' AND query LIKE 'FETCH%'";
     let waiting = async {
-        while sqlx::query_scalar::<_, i64>(fetching).fetch_one(&bed.admin).await.unwrap() == 0 {
+        while fetching(bed).await == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

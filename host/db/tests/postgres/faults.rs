@@ -23,7 +23,7 @@ pub(crate) use server::{Frozen, Server, bin_dir};
 /// How long a fault lasts under load.
 pub(crate) const LASTS: Duration = Duration::from_secs(1);
 const COUNT: &str = "SELECT count(*) FROM app.notes";
-/// Takes the server about a second.
+/// Takes the server a second or more.
 const SLOW: &str = "SELECT count(*) FROM generate_series(1, 30000000)";
 
 async fn until(bed: &Bed, wanted: BreakerState) {

@@ -1,9 +1,9 @@
 //! Rows, limits, snapshots, cursors.
-use std::time::Duration;
 
 use stockade_db::{ColumnValues, DbError, Value};
 
 use crate::bed::{Bed, sql, sql_with};
+use crate::cancel::until_fetching;
 
 fn integers(values: &ColumnValues) -> &[i64] {
     let ColumnValues::Integers(values) = values else { panic!("expected integers, found {values:?}") };
@@ -61,21 +61,12 @@ async fn query_all_sees_one_snapshot() {
     // holds cannot be awaited by a reader, so the writer runs while the first statement computes.
     let count = "SELECT count(*) FROM app.notes";
     let slow = "SELECT count(*) FROM app.notes, generate_series(1, 200000)";
-    let admin = bed.admin.clone();
-    let writer = tokio::spawn(async move {
-        // Once the reader is at work, add a row.
-        loop {
-            let busy: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'test_login' AND datname = current_database() AND query LIKE 'FETCH%' AND state = 'active')")
-                .fetch_one(&admin).await.unwrap();
-            if busy {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        sqlx::raw_sql("INSERT INTO app.notes VALUES (1000, 'a', 'new')").execute(&admin).await.unwrap();
-    });
-    let results = session.query_all(vec![sql(count), sql(slow), sql(count)], 10).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), writer).await.unwrap().unwrap();
+    let write = async {
+        until_fetching(&bed).await;
+        sqlx::raw_sql("INSERT INTO app.notes VALUES (1000, 'a', 'new')").execute(&bed.admin).await.unwrap();
+    };
+    let (results, ()) = tokio::join!(session.query_all(vec![sql(count), sql(slow), sql(count)], 10), write);
+    let results = results.unwrap();
     assert_eq!(integers(&results[0].columns[0].values), [100]);
     assert_eq!(integers(&results[2].columns[0].values), [100]);
     assert_eq!(integers(&session.query(sql(count), 1).await.unwrap().columns[0].values), [101]);

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::{TTL_S, bed, change, count, number, stats, until, until_count};
 use crate::bed::{setup_config, sql};
+use crate::cancel::{fetching, until_fetching};
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
@@ -39,11 +40,10 @@ async fn what_was_read_before_a_commit_is_not_kept_for_after_it() {
         number(&session.query_cached(sql(slow), 10, TTL_S).await.unwrap())
     };
     let reader = tokio::spawn(ask(bed.session("a")));
-    let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'FETCH%'";
-    while sqlx::query_scalar::<_, i64>(running).fetch_one(&bed.admin).await.unwrap() == 0 {}
+    until_fetching(&bed).await;
     change(&bed, "INSERT INTO app.notes VALUES (1001, 'a', 'x')").await;
     until_count(&bed, "a", 101).await;
-    let still = sqlx::query_scalar::<_, i64>(running).fetch_one(&bed.admin).await.unwrap();
+    let still = fetching(&bed).await;
     assert_eq!((still, reader.await.unwrap()), (1, 100), "it read before the change and ended after it");
     assert_eq!(ask(bed.session("a")).await, 101);
 }
